@@ -1,0 +1,181 @@
+//! One record per session that joins what is known of it, in whatever order it arrives.
+//!
+//! CloudTrail delivers late, twice and out of order: the end of a session may come before its start,
+//! both with the same second in `eventTime`. So nothing here is "the last event": facts are joined, and
+//! the join gives the same record for every order. That each event is joined once is the claim's work
+//! ([`Claim`]), which is kept with the record in one transaction.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use crate::document::Document;
+use crate::event::{EventKind, Session, SessionId};
+use crate::policy::Severity;
+use crate::principal::Mfa;
+use crate::response::{Mode, Outcome};
+use crate::target::TargetId;
+
+/// How many verdicts a record keeps: the worst ones. A client may resume a session any number of times,
+/// and a record must not outgrow the table's item size.
+pub const VERDICTS_KEPT: usize = 100;
+
+/// What a delivery may do with an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// Nobody has worked on it.
+    New,
+    /// A run that is over left it unfinished, with this much done.
+    Resume(Progress),
+    /// Another run is at work on it.
+    Busy,
+    /// It has its verdict.
+    Done,
+}
+
+/// How far an unfinished run came.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// When it was decided to end the session: recorded before the session is ended.
+    pub intended: Option<Timestamp>,
+    /// The outcome that was told already, in the word of [`Outcome::as_str`].
+    pub told: Option<String>,
+}
+
+/// What became of one event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// When AWS took the call.
+    pub time: Timestamp,
+    /// The API call.
+    pub operation: String,
+    /// The mode at that time.
+    pub mode: Mode,
+    /// What happened, in the word of [`Outcome::as_str`].
+    pub outcome: String,
+    /// The worst severity found.
+    pub severity: Option<Severity>,
+    /// The violated policies.
+    pub violations: Vec<String>,
+    /// Policies that could not be judged.
+    pub undecided: Vec<String>,
+    /// The policies that permitted it.
+    pub permitted_by: Vec<String>,
+}
+
+/// What StartSession said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Started {
+    /// When.
+    pub time: Timestamp,
+    /// By whom, in words.
+    pub principal: String,
+    /// The principal's ARN.
+    pub principal_arn: Option<String>,
+    /// The second factor.
+    pub mfa: Mfa,
+    /// Where from.
+    pub source: String,
+    /// On what.
+    pub target: TargetId,
+    /// With which document and parameters.
+    pub document: Document,
+    /// Why.
+    pub reason: Option<String>,
+}
+
+/// When and by whom a session was ended.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Ended {
+    /// When.
+    pub time: Timestamp,
+    /// By whom, in words.
+    pub by: String,
+}
+
+/// What is known of one session.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SessionRecord {
+    /// Its start.
+    pub started: Option<Started>,
+    /// Its first known end.
+    pub ended: Option<Ended>,
+    /// How often it was taken up again.
+    pub resumed: u64,
+    /// When it was last taken up again.
+    pub last_resumed: Option<Timestamp>,
+    /// One verdict per event, by event id; the worst [`VERDICTS_KEPT`].
+    pub verdicts: BTreeMap<String, Verdict>,
+}
+
+impl SessionRecord {
+    /// Joins one event and its verdict. Call once per event: a resumption counts.
+    pub fn join(&mut self, session: &Session, verdict: Verdict, outcome: &Outcome) {
+        let event = &session.event;
+        match &event.kind {
+            EventKind::Started { target, document, reason, .. } => {
+                self.started = Some(Started {
+                    time: event.time,
+                    principal: event.principal.describe(),
+                    principal_arn: event.principal.arn.clone(),
+                    mfa: event.principal.mfa,
+                    source: event.source.to_string(),
+                    target: target.clone(),
+                    document: document.clone(),
+                    reason: reason.clone(),
+                });
+            }
+            EventKind::Resumed { .. } => {
+                self.resumed += 1;
+                self.last_resumed = self.last_resumed.max(Some(event.time));
+            }
+            EventKind::Terminated { .. } => {
+                self.end(Ended { time: event.time, by: event.principal.describe() });
+            }
+            EventKind::Attempted { .. } => {}
+        }
+        if let Outcome::Terminated { confirmed } = outcome {
+            self.end(Ended { time: *confirmed, by: "ssm-guard".to_owned() });
+        }
+        self.verdicts.insert(event.id.clone(), verdict);
+        self.forget_mildest();
+    }
+
+    /// The first end is the end: later calls found nothing to end.
+    fn end(&mut self, ended: Ended) {
+        self.ended = match self.ended.take() {
+            Some(known) => Some(known.min(ended)),
+            None => Some(ended),
+        };
+    }
+
+    fn forget_mildest(&mut self) {
+        while self.verdicts.len() > VERDICTS_KEPT {
+            let mildest = self
+                .verdicts
+                .iter()
+                .min_by_key(|(id, verdict)| (verdict.severity, verdict.time, (*id).clone()))
+                .map(|(id, _)| id.clone());
+            let Some(id) = mildest else { return };
+            self.verdicts.remove(&id);
+        }
+    }
+
+    /// Adds what the record knows to a session whose own event does not say it.
+    pub fn complete(&self, session: &mut Session) {
+        if session.document.is_none() {
+            session.document = self.started.as_ref().map(|started| started.document.clone());
+        }
+        if session.reason.is_none() {
+            session.reason = self.started.as_ref().and_then(|started| started.reason.clone());
+        }
+        if session.ended.is_none() {
+            session.ended = self.ended.as_ref().map(|ended| ended.time);
+        }
+    }
+}
+
+/// The key of a session's record: ids are unique within an account and region only.
+pub fn session_key(account: &str, region: &str, session: &SessionId) -> String {
+    format!("session#{account}#{region}#{session}")
+}

@@ -1,0 +1,22 @@
+//! What a Session Manager session is, how it is judged, what follows, and how it is told.
+//!
+//! Everything here is a value or a function from values to values: no clock, environment, file,
+//! socket or AWS crate. `now`, tags and modes are parameters. That is what lets `ssm-guard replay`
+//! give evidence about production: it runs the very functions that the Lambda runs.
+//!
+//! The path of one event: [`cloudtrail::session_event`] reads it, [`policy::Policies::decide`]
+//! judges it, [`response::respond`] plans what follows, [`ledger::SessionRecord`] joins it to what is known of
+//! the session, and [`alert::Alert`] tells it.
+
+pub mod alert;
+pub mod cases;
+pub mod cloudtrail;
+pub mod document;
+pub mod event;
+pub mod ledger;
+pub mod parameters;
+pub mod policy;
+pub mod principal;
+pub mod redact;
+pub mod response;
+pub mod target;
