@@ -1,1 +1,1 @@
-//! x
+//! What happened, for whoever has to act on it.

@@ -106,7 +106,9 @@ impl<'a> Record<'a> {
         match operation {
             "StartSession" => Ok(EventKind::Started {
                 session: self.session("/responseElements/sessionId", "responseElements.sessionId")?,
-                target: TargetId::parse(self.require("/requestParameters/target", "requestParameters.target")?),
+                target: TargetId::parse(
+                    self.require("/requestParameters/target", "requestParameters.target")?,
+                ),
                 document: Document::new(self.text("/requestParameters/documentName"), &self.parameters()),
                 reason: self.text("/requestParameters/reason").map(str::to_owned),
             }),
@@ -118,9 +120,9 @@ impl<'a> Record<'a> {
     /// A refused call keeps nothing of its request: the resource is only in the message.
     fn attempt(&self, operation: &str, error_code: &str) -> EventKind {
         let in_message = self.text("/errorMessage").and_then(refused_resource);
-        let session = self.text("/requestParameters/sessionId").or_else(|| {
-            in_message.and_then(|arn| arn.split_once(":session/")).map(|(_, session)| session)
-        });
+        let session = self
+            .text("/requestParameters/sessionId")
+            .or_else(|| in_message.and_then(|arn| arn.split_once(":session/")).map(|(_, session)| session));
         EventKind::Attempted {
             operation: operation.to_owned(),
             error_code: error_code.to_owned(),
@@ -244,7 +246,9 @@ mod tests {
     fn a_bare_start_uses_the_default_document() {
         let event = read(&started());
         assert_eq!(event.principal.name, "alice");
-        let EventKind::Started { session, target, document, reason } = event.kind else { panic!("{event:?}") };
+        let EventKind::Started { session, target, document, reason } = event.kind else {
+            panic!("{event:?}")
+        };
         assert_eq!(session.as_str(), "alice-abcdefghijklmnopqrstuvwxy2");
         assert_eq!(target, TargetId::Instance("i-0123456789abcdef0".into()));
         assert_eq!((document.name.as_str(), reason), ("SSM-SessionManagerRunShell", None));
@@ -252,7 +256,11 @@ mod tests {
 
     #[test]
     fn session_ids_of_any_age_and_spelling_are_kept_whole() {
-        for id in ["alice-0e34861185201706f", "jane+ops@example.com-abcdefghijklmnopqrstuvwxy9", "a=b,c.d_e-f-0e34861185201706f"] {
+        for id in [
+            "alice-0e34861185201706f",
+            "jane+ops@example.com-abcdefghijklmnopqrstuvwxy9",
+            "a=b,c.d_e-f-0e34861185201706f",
+        ] {
             let event = read(&with("/responseElements/sessionId", json!(id)));
             assert_eq!(event.session().unwrap().as_str(), id);
         }
@@ -297,7 +305,9 @@ mod tests {
     fn a_failed_call_is_not_a_denied_one() {
         let mut record = with("/errorCode", json!("TargetNotConnected"));
         record["responseElements"] = Value::Null;
-        let EventKind::Attempted { denied, target, .. } = read(&record).kind else { panic!("not an attempt") };
+        let EventKind::Attempted { denied, target, .. } = read(&record).kind else {
+            panic!("not an attempt")
+        };
         assert!(!denied);
         assert_eq!(target, Some(TargetId::Instance("i-0123456789abcdef0".into())));
     }
@@ -307,17 +317,29 @@ mod tests {
         for (path, expected) in [
             ("/eventID", "record `?`: `eventID` is missing"),
             ("/eventTime", "record `7ad1600d-0000-4000-8000-000000000001`: `eventTime` is missing"),
-            ("/responseElements/sessionId", "record `7ad1600d-0000-4000-8000-000000000001`: `responseElements.sessionId` is missing"),
-            ("/requestParameters/target", "record `7ad1600d-0000-4000-8000-000000000001`: `requestParameters.target` is missing"),
+            (
+                "/responseElements/sessionId",
+                "record `7ad1600d-0000-4000-8000-000000000001`: `responseElements.sessionId` is missing",
+            ),
+            (
+                "/requestParameters/target",
+                "record `7ad1600d-0000-4000-8000-000000000001`: `requestParameters.target` is missing",
+            ),
         ] {
             for nothing in [Value::Null, json!(""), json!({}), json!(7)] {
                 assert_eq!(session_event(&with(path, nothing)).unwrap_err().to_string(), expected);
             }
         }
         let error = session_event(&with("/eventTime", json!("yesterday"))).unwrap_err();
-        assert_eq!(error.to_string(), "record `7ad1600d-0000-4000-8000-000000000001`: `eventTime` cannot be `yesterday`");
+        assert_eq!(
+            error.to_string(),
+            "record `7ad1600d-0000-4000-8000-000000000001`: `eventTime` cannot be `yesterday`"
+        );
         let error = session_event(&with("/eventVersion", json!("2.0"))).unwrap_err();
-        assert_eq!(error.to_string(), "record `7ad1600d-0000-4000-8000-000000000001`: `eventVersion` cannot be `2.0`");
+        assert_eq!(
+            error.to_string(),
+            "record `7ad1600d-0000-4000-8000-000000000001`: `eventVersion` cannot be `2.0`"
+        );
     }
 
     #[test]

@@ -116,7 +116,11 @@ mod tests {
         for (name, given, expected) in [
             (None, vec![], "shell"),
             (Some("AWS-StartSSHSession"), vec![("portNumber", "22")], "SSH"),
-            (Some("AWS-StartPortForwardingSession"), vec![("portNumber", "3389")], "port forwarding to port 3389"),
+            (
+                Some("AWS-StartPortForwardingSession"),
+                vec![("portNumber", "3389")],
+                "port forwarding to port 3389",
+            ),
             (
                 Some("AWS-StartPortForwardingSessionToRemoteHost"),
                 vec![("host", "db.internal"), ("portNumber", "5432")],
@@ -134,7 +138,10 @@ mod tests {
     fn an_arn_tells_who_owns_the_document() {
         let of = |arn: &str| Document::new(Some(arn), &BTreeMap::new());
         let foreign = of("arn:aws:ssm:us-east-1:444455556666:document/SSM-SessionManagerRunShell");
-        assert_eq!((foreign.name.as_str(), foreign.account.as_deref()), (DEFAULT_DOCUMENT, Some("444455556666")));
+        assert_eq!(
+            (foreign.name.as_str(), foreign.account.as_deref()),
+            (DEFAULT_DOCUMENT, Some("444455556666"))
+        );
         let posing = of("arn:aws:ssm:us-east-1:444455556666:document/AWS-StartInteractiveCommand");
         assert_eq!(posing.kind, SessionKind::Unknown);
         let aws = of("arn:aws:ssm:us-east-1::document/AWS-StartSSHSession");
@@ -143,9 +150,11 @@ mod tests {
 
     #[test]
     fn the_command_and_the_port_are_kept() {
-        let command = Document::new(Some("AWS-StartInteractiveCommand"), &parameters(&[("command", "sudo su")]));
+        let command =
+            Document::new(Some("AWS-StartInteractiveCommand"), &parameters(&[("command", "sudo su")]));
         assert_eq!(command.command.as_deref(), Some("sudo su"));
-        let odd = Document::new(Some("AWS-StartPortForwardingSession"), &parameters(&[("portNumber", "port")]));
+        let odd =
+            Document::new(Some("AWS-StartPortForwardingSession"), &parameters(&[("portNumber", "port")]));
         assert_eq!((odd.port, odd.kind), (None, SessionKind::Port));
     }
 }

@@ -6,7 +6,7 @@
 //!
 //! The path of one event: [`cloudtrail::session_event`] reads it, [`policy::Policies::decide`]
 //! judges it, [`response::respond`] plans what follows, [`ledger::SessionRecord`] joins it to what is known of
-//! the session, and [`alert::Alert`] tells it.
+//! the session, and [`alert`] tells it.
 
 pub mod alert;
 pub mod cases;

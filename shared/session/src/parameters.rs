@@ -148,7 +148,11 @@ impl BusinessHours {
         }
         Ok(Self {
             zone: TimeZone::get(&hours.time_zone).map_err(|_| {
-                invalid("businessHours.timeZone", &hours.time_zone, "an IANA time zone such as `Europe/Berlin`")
+                invalid(
+                    "businessHours.timeZone",
+                    &hours.time_zone,
+                    "an IANA time zone such as `Europe/Berlin`",
+                )
             })?,
             days,
             from: time("businessHours.from", &hours.from)?,
@@ -211,7 +215,7 @@ mod tests {
     fn hours_are_local_and_half_open() {
         let hours = hours("07:00", "19:00");
         for (instant, expected) in [
-            ("2026-11-23T06:00:00Z", true),  // Monday 07:00 in winter
+            ("2026-11-23T06:00:00Z", true), // Monday 07:00 in winter
             ("2026-11-23T05:59:59Z", false),
             ("2026-07-20T05:00:00Z", true),  // Monday 07:00 in summer
             ("2026-11-23T18:00:00Z", false), // 19:00
@@ -275,9 +279,21 @@ mod tests {
     #[test]
     fn what_cannot_be_used_is_named() {
         for (path, value, expected) in [
-            ("/businessHours/timeZone", "Mars/Base", "parameters.json: `businessHours.timeZone`: `Mars/Base` is not an IANA time zone such as `Europe/Berlin`"),
-            ("/businessHours/from", "7 o'clock", "parameters.json: `businessHours.from`: `7 o'clock` is not a time such as `07:30`"),
-            ("/businessHours/days/0", "Monday", "parameters.json: `businessHours.days`: `Monday` is not one of Mon Tue Wed Thu Fri Sat Sun"),
+            (
+                "/businessHours/timeZone",
+                "Mars/Base",
+                "parameters.json: `businessHours.timeZone`: `Mars/Base` is not an IANA time zone such as `Europe/Berlin`",
+            ),
+            (
+                "/businessHours/from",
+                "7 o'clock",
+                "parameters.json: `businessHours.from`: `7 o'clock` is not a time such as `07:30`",
+            ),
+            (
+                "/businessHours/days/0",
+                "Monday",
+                "parameters.json: `businessHours.days`: `Monday` is not one of Mon Tue Wed Thu Fri Sat Sun",
+            ),
         ] {
             let error = file(|file| *file.pointer_mut(path).unwrap() = value.into()).unwrap_err();
             assert_eq!(error.to_string(), expected);

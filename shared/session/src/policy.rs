@@ -245,7 +245,11 @@ impl Policies {
                 .find_map(blocked_by);
             match undecided_permit {
                 Some((needs, why)) => {
-                    decision.undecided.push(Undecided { policy: not_permitted(), needs: *needs, why: why.clone() });
+                    decision.undecided.push(Undecided {
+                        policy: not_permitted(),
+                        needs: *needs,
+                        why: why.clone(),
+                    });
                 }
                 None => decision.violations.push(not_permitted()),
             }

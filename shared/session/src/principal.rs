@@ -226,11 +226,7 @@ fn permission_set(identity: &Identity<'_>) -> Option<String> {
     is_suffix.then(|| set.to_owned())
 }
 
-fn trusted_name<'a>(
-    kind: &PrincipalKind,
-    identity: &Identity<'a>,
-    session_name: Option<&'a str>,
-) -> &'a str {
+fn trusted_name<'a>(kind: &PrincipalKind, identity: &Identity<'a>, session_name: Option<&'a str>) -> &'a str {
     let issuer = || identity.issuer_name.or_else(|| identity.issuer_arn.map(last_part));
     let name = match kind {
         PrincipalKind::IamUser => identity.user_name.or_else(|| identity.arn.map(last_part)),
@@ -291,9 +287,11 @@ mod tests {
 
     #[test]
     fn a_long_term_key_has_no_second_factor_and_a_missing_key_proves_nothing() {
-        for (key, expected) in
-            [(Some("AKIAIOSFODNN7EXAMPLE"), Mfa::Absent), (Some(""), Mfa::NotReported), (None, Mfa::NotReported)]
-        {
+        for (key, expected) in [
+            (Some("AKIAIOSFODNN7EXAMPLE"), Mfa::Absent),
+            (Some(""), Mfa::NotReported),
+            (None, Mfa::NotReported),
+        ] {
             let identity = Identity { kind: Some("IAMUser"), access_key_id: key, ..Identity::default() };
             assert_eq!(Principal::new(&identity).mfa, expected, "accessKeyId = {key:?}");
         }
@@ -302,7 +300,9 @@ mod tests {
     fn identity_center<'a>(issuer_arn: &'a str) -> Identity<'a> {
         Identity {
             kind: Some("AssumedRole"),
-            arn: Some("arn:aws:sts::111122223333:assumed-role/AWSReservedSSO_Ops_Team_0123456789abcdef/jane@example.com"),
+            arn: Some(
+                "arn:aws:sts::111122223333:assumed-role/AWSReservedSSO_Ops_Team_0123456789abcdef/jane@example.com",
+            ),
             issuer_arn: Some(issuer_arn),
             issuer_name: Some("AWSReservedSSO_Ops_Team_0123456789abcdef"),
             has_session_context: true,

@@ -155,7 +155,10 @@ mod tests {
     fn targets_are_told_apart() {
         for (text, arn) in [
             ("i-0123456789abcdef0", Some("arn:aws:ec2:eu-west-1:111122223333:instance/i-0123456789abcdef0")),
-            ("mi-0123456789abcdef0", Some("arn:aws:ssm:eu-west-1:111122223333:managed-instance/mi-0123456789abcdef0")),
+            (
+                "mi-0123456789abcdef0",
+                Some("arn:aws:ssm:eu-west-1:111122223333:managed-instance/mi-0123456789abcdef0"),
+            ),
             (
                 "ecs:my_cluster_0123456789abcdef0123456789abcdef_0123456789abcdef0123456789abcdef-0265927825",
                 Some("arn:aws:ecs:eu-west-1:111122223333:task/my_cluster/0123456789abcdef0123456789abcdef"),
@@ -172,18 +175,27 @@ mod tests {
     fn only_an_arn_of_one_node_names_a_target() {
         for (arn, expected) in [
             ("arn:aws:ec2:us-east-1:111122223333:instance/i-0123456789abcdef0", Some("i-0123456789abcdef0")),
-            ("arn:aws:ssm:us-east-1:111122223333:managed-instance/mi-0123456789abcdef0", Some("mi-0123456789abcdef0")),
+            (
+                "arn:aws:ssm:us-east-1:111122223333:managed-instance/mi-0123456789abcdef0",
+                Some("mi-0123456789abcdef0"),
+            ),
             ("arn:aws:ssm:us-east-1:111122223333:document/SSM-SessionManagerRunShell", None),
             ("arn:aws:ec2:us-east-1:111122223333:instance/*", None),
             ("", None),
         ] {
-            assert_eq!(TargetId::from_arn(arn).map(|target| target.to_string()).as_deref(), expected, "{arn}");
+            assert_eq!(
+                TargetId::from_arn(arn).map(|target| target.to_string()).as_deref(),
+                expected,
+                "{arn}"
+            );
         }
     }
 
     #[test]
     fn arns_name_the_partition_of_their_region() {
-        for (region, expected) in [("eu-west-1", "aws"), ("cn-north-1", "aws-cn"), ("us-gov-west-1", "aws-us-gov")] {
+        for (region, expected) in
+            [("eu-west-1", "aws"), ("cn-north-1", "aws-cn"), ("us-gov-west-1", "aws-us-gov")]
+        {
             assert_eq!(partition(region), expected);
         }
     }

@@ -101,7 +101,11 @@ pub(super) fn load(sources: &[PolicySource], parameters: Parameters) -> Result<P
         let set = if policy.effect() == Effect::Forbid { &mut forbids } else { &mut permits };
         for set in [&mut alone, set] {
             if let Err(error) = set.add(policy.clone()) {
-                errors.push(source.error(None, error.to_string(), Some("each policy needs an @id of its own")));
+                errors.push(source.error(
+                    None,
+                    error.to_string(),
+                    Some("each policy needs an @id of its own"),
+                ));
             }
         }
         let result = validator.validate(&alone, ValidationMode::Strict);
@@ -131,9 +135,11 @@ fn parse(source: &PolicySource) -> Result<(Policy, About), LoadError> {
     let id = PolicyId::new(&source.folder);
     let policy = Policy::parse(Some(id), &source.text).map_err(|error| source.diagnostic(&error))?;
     let required = |name: &str, hint: &str| {
-        policy.annotation(name).filter(|text| !text.is_empty()).map(str::to_owned).ok_or_else(|| {
-            source.error(None, format!("the annotation `@{name}` is missing"), Some(hint))
-        })
+        policy
+            .annotation(name)
+            .filter(|text| !text.is_empty())
+            .map(str::to_owned)
+            .ok_or_else(|| source.error(None, format!("the annotation `@{name}` is missing"), Some(hint)))
     };
     let id = required("id", "write @id(\"…\") with the name of the policy's folder")?;
     if id != source.folder {

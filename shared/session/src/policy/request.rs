@@ -68,7 +68,9 @@ pub(super) fn build(
             PrincipalKind::IamUser => &names.user,
             PrincipalKind::AssumedRole | PrincipalKind::WebIdentity { .. } => &names.role,
             PrincipalKind::Root => &names.root,
-            PrincipalKind::IdentityCenter { .. } | PrincipalKind::IdentityCenterUser => &names.identity_center,
+            PrincipalKind::IdentityCenter { .. } | PrincipalKind::IdentityCenterUser => {
+                &names.identity_center
+            }
             PrincipalKind::FederatedUser | PrincipalKind::Service | PrincipalKind::Other(_) => &names.other,
         },
         &session.event.principal.name,
@@ -92,8 +94,8 @@ pub(super) fn build(
     ];
     let entities = Entities::from_entities(entities, Some(schema)).map_err(|error| describe(&error))?;
     let context = Context::from_pairs(context(session, parameters)).map_err(|error| describe(&error))?;
-    let request = Request::new(principal, action, resource, context, Some(schema))
-        .map_err(|error| describe(&error))?;
+    let request =
+        Request::new(principal, action, resource, context, Some(schema)).map_err(|error| describe(&error))?;
     Ok((request, entities))
 }
 
@@ -122,8 +124,10 @@ fn principal_entity(
 fn target_entity(target: Option<&Target>, id: &str, uid: EntityUid) -> Result<Entity, String> {
     let tags_of_target = target.map(|target| tags(&target.tags)).unwrap_or_default();
     let keys = tags_of_target.iter().map(|(key, _)| text(key));
-    let mut fields =
-        vec![field("id", text(id)), field("tagKeys", RestrictedExpression::new_set(keys.collect::<Vec<_>>()))];
+    let mut fields = vec![
+        field("id", text(id)),
+        field("tagKeys", RestrictedExpression::new_set(keys.collect::<Vec<_>>())),
+    ];
     if let Some(facts) = target.and_then(|target| target.facts.as_ref()) {
         optional(&mut fields, "name", facts.name.as_deref().map(text));
         optional(&mut fields, "platform", facts.platform.as_deref().map(text));
