@@ -1,1 +1,1 @@
-//! x
+//! The demo, the checks and the tests that cross packages.

@@ -1,1 +1,356 @@
 //! What happened, for whoever has to act on it.
+//!
+//! One alert is one SNS publish with a body per protocol: a mail for people, a short text for a
+//! telephone, a card for chat (Amazon Q Developer's custom notification), and an OCSF Detection Finding
+//! (class 2004) for machines. An alert tells the outcome, not the wish: whether the session is over, how
+//! that is known, and how long it took.
+//!
+//! Everything a caller wrote (reason, command, session name, client) is shown through [`redact::shown`].
+
+mod chat;
+mod mail;
+mod ocsf;
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::cloudtrail::RecordError;
+use crate::event::{EventKind, Session};
+use crate::policy::{About, Decision, Severity};
+use crate::principal::Mfa;
+use crate::redact;
+use crate::response::{Mode, Outcome};
+
+/// SNS takes 256 KiB for a publish, attributes included.
+pub const SIZE_LIMIT: usize = 256 * 1024;
+/// SNS takes 100 ASCII characters for a subject.
+const SUBJECT_LIMIT: usize = 100;
+/// One SMS holds 160 characters of the GSM alphabet; what is sent is a subset of ASCII.
+const SMS_LIMIT: usize = 160;
+
+/// Which sort of thing happened; subscribers filter by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AlertKind {
+    /// A session violated a policy.
+    Violation,
+    /// A call that AWS refused violated a policy.
+    Attempt,
+    /// Nothing is known to be violated, but some policy could not be judged.
+    Undecided,
+    /// An event could not be read; it is kept in the quarantine.
+    Unreadable,
+}
+
+impl AlertKind {
+    /// The word in message attributes.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Violation => "violation",
+            Self::Attempt => "attempt",
+            Self::Undecided => "undecided",
+            Self::Unreadable => "unreadable",
+        }
+    }
+}
+
+/// An alert, ready to be rendered.
+#[derive(Clone, Debug)]
+pub struct Alert {
+    kind: AlertKind,
+    severity: Severity,
+    /// One line: what is wrong, and what came of it.
+    headline: String,
+    /// CloudTrail's event id, or the envelope's for an event that could not be read.
+    event: String,
+    account: String,
+    region: String,
+    /// When it happened.
+    time: Timestamp,
+    /// When this was written.
+    told: Timestamp,
+    session: Option<String>,
+    policies: Vec<About>,
+    undecided: Vec<String>,
+    outcome: Option<Outcome>,
+    mode: Mode,
+    /// What happened, by label.
+    facts: Vec<(&'static str, String)>,
+    /// What the reader should do or know.
+    next_steps: Vec<String>,
+    /// The finding's actor, resource and source, for machines.
+    evidence: Value,
+    resource: Option<Value>,
+}
+
+/// One SNS publish.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// The mail's subject.
+    pub subject: String,
+    /// The JSON of `MessageStructure=json`: a body per protocol.
+    pub body: String,
+    /// Message attributes, for filter policies.
+    pub attributes: BTreeMap<&'static str, String>,
+}
+
+impl Alert {
+    /// The alert on a session that was judged.
+    pub fn new(
+        session: &Session,
+        decision: &Decision,
+        outcome: &Outcome,
+        mode: Mode,
+        told: Timestamp,
+    ) -> Self {
+        let event = &session.event;
+        let kind = match event.kind {
+            _ if decision.violations.is_empty() => AlertKind::Undecided,
+            EventKind::Attempted { .. } => AlertKind::Attempt,
+            _ => AlertKind::Violation,
+        };
+        let worst = decision.severity().unwrap_or(Severity::Informational);
+        // A session that should be over and is not, or may not be, is the worst there is.
+        let severity = if matches!(outcome, Outcome::Failed { .. }) { Severity::Critical } else { worst };
+        let undecided = undecided(decision);
+        let title = match decision.violations.first() {
+            Some(policy) => policy.title.clone(),
+            None => "Some policies could not be judged".to_owned(),
+        };
+        Self {
+            kind,
+            severity,
+            headline: format!("{title}: {}", result(session, outcome)),
+            event: event.id.clone(),
+            account: event.account.clone(),
+            region: event.region.clone(),
+            time: event.time,
+            told,
+            session: session.id().map(ToString::to_string),
+            policies: decision.violations.clone(),
+            undecided,
+            outcome: Some(outcome.clone()),
+            mode,
+            facts: facts(session, decision, outcome, told),
+            next_steps: next_steps(session, decision, outcome),
+            evidence: ocsf::evidence(session),
+            resource: ocsf::resource(session),
+        }
+    }
+
+    /// The alert on an event that could not be read and is kept in the quarantine.
+    pub fn unreadable(event: &str, account: &str, region: &str, error: &RecordError, now: Timestamp) -> Self {
+        Self {
+            kind: AlertKind::Unreadable,
+            severity: Severity::High,
+            headline: "A Session Manager event could not be read: nobody judged it".to_owned(),
+            event: event.to_owned(),
+            account: account.to_owned(),
+            region: region.to_owned(),
+            time: now,
+            told: now,
+            session: None,
+            policies: Vec::new(),
+            undecided: Vec::new(),
+            outcome: None,
+            mode: Mode::Observe,
+            facts: vec![
+                ("Event", event.to_owned()),
+                ("Where", format!("{account} {region}")),
+                ("Error", redact::shown(&error.to_string(), 300)),
+            ],
+            next_steps: vec![
+                format!("Read the event in the ledger: its key is quarantine#{event}."),
+                "Look the session up in CloudTrail and judge it by hand.".to_owned(),
+            ],
+            evidence: json!({"api": {"operation": "unknown", "service": {"name": "ssm.amazonaws.com"}}}),
+            resource: None,
+        }
+    }
+
+    /// The message that SNS is given.
+    pub fn render(&self) -> Message {
+        let finding = ocsf::finding(self).to_string();
+        let body = json!({
+            "default": finding,
+            "sqs": finding,
+            "lambda": finding,
+            "email": mail::body(self),
+            "sms": self.sms(),
+            "https": chat::notification(self).to_string(),
+        });
+        Message { subject: self.subject(), body: body.to_string(), attributes: self.attributes() }
+    }
+
+    fn subject(&self) -> String {
+        let severity = self.severity.as_str().to_uppercase();
+        plain(&format!("[ssm-guard] {severity} {}", self.headline), SUBJECT_LIMIT)
+    }
+
+    fn sms(&self) -> String {
+        let policy = self.policies.first().map_or(self.kind.as_str(), |policy| policy.id.as_str());
+        let outcome = self.outcome.as_ref().map_or("unreadable", |outcome| outcome.as_str());
+        let fact = |label: &str| {
+            self.facts.iter().find(|(name, _)| *name == label).map_or("?", |(_, value)| value.as_str())
+        };
+        let severity = self.severity.as_str().to_uppercase();
+        match self.kind {
+            AlertKind::Unreadable => plain(&format!("{severity} ssm-guard: {}", self.headline), SMS_LIMIT),
+            _ => plain(
+                &format!("{severity} {policy}: {outcome} {} on {}", fact("Who"), fact("Target")),
+                SMS_LIMIT,
+            ),
+        }
+    }
+
+    fn attributes(&self) -> BTreeMap<&'static str, String> {
+        let mut attributes = BTreeMap::from([
+            ("severity", self.severity.as_str().to_owned()),
+            ("kind", self.kind.as_str().to_owned()),
+            ("account", self.account.clone()),
+            ("region", self.region.clone()),
+            ("mode", self.mode.as_str().to_owned()),
+        ]);
+        if let Some(outcome) = &self.outcome {
+            attributes.insert("outcome", outcome.as_str().to_owned());
+        }
+        if let Some(policy) = self.policies.first() {
+            attributes.insert("policy", policy.id.clone());
+        }
+        attributes
+    }
+}
+
+/// What came of it, in a few words.
+fn result(session: &Session, outcome: &Outcome) -> &'static str {
+    match (outcome, &session.event.kind) {
+        (_, EventKind::Attempted { .. }) => "AWS refused the call",
+        (Outcome::Terminated { .. }, _) => "session ended",
+        (Outcome::AlreadyEnded, _) => "session had already ended",
+        (Outcome::Observed, _) => "session left open (observe mode)",
+        (Outcome::NotNeeded, _) => "session left open",
+        (Outcome::Failed { .. }, _) => "SESSION MAY STILL BE OPEN",
+    }
+}
+
+fn undecided(decision: &Decision) -> Vec<String> {
+    let unknown = decision.undecided.iter().map(|undecided| {
+        let (policy, needs) = (&undecided.policy.id, undecided.needs.as_str());
+        format!("{policy} needs {needs}: {}", redact::shown(&undecided.why, 200))
+    });
+    let failed = decision
+        .errors
+        .iter()
+        .map(|error| format!("{} failed: {}", error.policy, redact::shown(&error.message, 200)));
+    unknown.chain(failed).collect()
+}
+
+fn facts(
+    session: &Session,
+    decision: &Decision,
+    outcome: &Outcome,
+    told: Timestamp,
+) -> Vec<(&'static str, String)> {
+    let event = &session.event;
+    let shown = |text: &str| redact::shown(text, 300);
+    let mut facts = vec![("Who", shown(&event.principal.describe()))];
+    if let Some(arn) = &event.principal.arn {
+        facts.push(("ARN", shown(arn)));
+    }
+    facts.push(("Second factor", second_factor(event.principal.mfa).to_owned()));
+    facts.push((
+        "From",
+        format!("{} {}", event.source, shown(event.user_agent.as_deref().unwrap_or_default()))
+            .trim()
+            .to_owned(),
+    ));
+    let target = session.target.as_ref().map_or_else(|| "not known".to_owned(), |target| target.describe());
+    facts.push(("Target", shown(&target)));
+    if let Some(node) = session.target.as_ref().and_then(|target| target.facts.as_ref()) {
+        let agent = node.agent_version.as_ref().map(|version| format!("agent {version}"));
+        let parts: Vec<_> = [&node.platform, &node.ip, &agent].into_iter().flatten().cloned().collect();
+        if !parts.is_empty() {
+            facts.push(("Node", shown(&parts.join(", "))));
+        }
+    }
+    if let Some(document) = &session.document {
+        facts.push(("What", shown(&format!("{} ({})", document.describe(), document.name))));
+        if let Some(command) = &document.command {
+            facts.push(("Command", shown(command)));
+        }
+    }
+    if let EventKind::Attempted { operation, error_code, .. } = &event.kind {
+        facts.push(("Call", shown(&format!("{operation}: {error_code}"))));
+    }
+    if let Some(reason) = &session.reason {
+        facts.push(("Reason", shown(reason)));
+    }
+    if let Some(id) = session.id() {
+        facts.push(("Session", shown(id.as_str())));
+    }
+    facts.push(("Where", format!("{} {}", event.account, event.region)));
+    facts.push(("When", event.time.to_string()));
+    for policy in &decision.violations {
+        facts.push(("Policy", format!("{} ({}): {}", policy.id, policy.severity.as_str(), policy.title)));
+    }
+    facts.push(("Outcome", outcome_text(outcome, event.time, told)));
+    facts
+}
+
+fn second_factor(mfa: Mfa) -> &'static str {
+    match mfa {
+        Mfa::Present => "yes",
+        Mfa::Absent => "no",
+        Mfa::NotReported => "not reported by AWS",
+    }
+}
+
+fn outcome_text(outcome: &Outcome, began: Timestamp, told: Timestamp) -> String {
+    match outcome {
+        Outcome::Terminated { confirmed } => {
+            format!("ended, confirmed by DescribeSessions {} after the call", seconds(began, *confirmed))
+        }
+        Outcome::AlreadyEnded => "it had already ended".to_owned(),
+        Outcome::Observed => "left open: the guard is in observe mode".to_owned(),
+        Outcome::NotNeeded => format!("nothing to end; told {} after the call", seconds(began, told)),
+        Outcome::Failed { reason } => format!("not ended: {}", redact::shown(reason, 200)),
+    }
+}
+
+/// CloudTrail's times have a resolution of one second, so no more is promised.
+fn seconds(from: Timestamp, to: Timestamp) -> String {
+    format!("{} s", to.as_second().saturating_sub(from.as_second()).max(0))
+}
+
+fn next_steps(session: &Session, decision: &Decision, outcome: &Outcome) -> Vec<String> {
+    let mut steps = Vec::new();
+    match outcome {
+        Outcome::Terminated { .. } => steps.push(
+            "Ending a session kills its shell only: processes that it left in the background (nohup, tmux) still run on the node. Look for them."
+                .to_owned(),
+        ),
+        Outcome::Failed { .. } => {
+            if let Some(id) = session.id() {
+                steps.push(format!("End it by hand: aws ssm terminate-session --session-id {id} --region {}", session.event.region));
+            }
+        }
+        Outcome::Observed => steps.push("Set Mode to enforce to have such sessions ended.".to_owned()),
+        Outcome::AlreadyEnded | Outcome::NotNeeded => {}
+    }
+    let runbooks = decision.violations.iter().filter_map(|policy| policy.runbook.as_ref());
+    steps.extend(runbooks.map(|runbook| format!("Runbook: {runbook}")));
+    steps
+}
+
+/// Printable ASCII, cut: what a subject and an SMS may hold.
+fn plain(text: &str, longest: usize) -> String {
+    let ascii: String = text
+        .chars()
+        .map(|character| if character == ' ' || character.is_ascii_graphic() { character } else { '?' })
+        .collect();
+    match ascii.char_indices().nth(longest) {
+        None => ascii,
+        Some(_) => format!("{}...", ascii.chars().take(longest.saturating_sub(3)).collect::<String>()),
+    }
+}

@@ -84,6 +84,24 @@ pub struct Started {
     pub reason: Option<String>,
 }
 
+impl Started {
+    /// What a session's own StartSession says; `None` for other events.
+    fn of(session: &Session) -> Option<Self> {
+        let event = &session.event;
+        let EventKind::Started { target, document, reason, .. } = &event.kind else { return None };
+        Some(Self {
+            time: event.time,
+            principal: event.principal.describe(),
+            principal_arn: event.principal.arn.clone(),
+            mfa: event.principal.mfa,
+            source: event.source.to_string(),
+            target: target.clone(),
+            document: document.clone(),
+            reason: reason.clone(),
+        })
+    }
+}
+
 /// When and by whom a session was ended.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Ended {
@@ -109,22 +127,16 @@ pub struct SessionRecord {
 }
 
 impl SessionRecord {
+    /// The record of a session of which only the start is known.
+    pub fn of_start(session: &Session) -> Self {
+        Self { started: Started::of(session), ..Self::default() }
+    }
+
     /// Joins one event and its verdict. Call once per event: a resumption counts.
     pub fn join(&mut self, session: &Session, verdict: Verdict, outcome: &Outcome) {
         let event = &session.event;
         match &event.kind {
-            EventKind::Started { target, document, reason, .. } => {
-                self.started = Some(Started {
-                    time: event.time,
-                    principal: event.principal.describe(),
-                    principal_arn: event.principal.arn.clone(),
-                    mfa: event.principal.mfa,
-                    source: event.source.to_string(),
-                    target: target.clone(),
-                    document: document.clone(),
-                    reason: reason.clone(),
-                });
-            }
+            EventKind::Started { .. } => self.started = Started::of(session),
             EventKind::Resumed { .. } => {
                 self.resumed += 1;
                 self.last_resumed = self.last_resumed.max(Some(event.time));

@@ -191,20 +191,25 @@ impl Policies {
         self.rules.iter().map(|rule| &rule.about)
     }
 
+    /// Whether the policy of this id forbids, rather than permits.
+    pub fn is_forbid(&self, id: &str) -> bool {
+        self.rules.iter().any(|rule| rule.about.id == id && rule.is_forbid)
+    }
+
     /// What the policies were loaded with.
     pub fn parameters(&self) -> &Parameters {
         &self.parameters
     }
 
-    /// The same policies with other parameters.
-    pub fn with_parameters(self, parameters: Parameters) -> Self {
-        Self { parameters, ..self }
-    }
-
     /// What the policies say of a session. Calls that end a session are not judged.
     pub fn decide(&self, session: &Session) -> Decision {
+        self.decide_with(session, &self.parameters)
+    }
+
+    /// What the policies say of a session under other parameters.
+    pub fn decide_with(&self, session: &Session, parameters: &Parameters) -> Decision {
         let Some(action) = request::action(session) else { return Decision::default() };
-        match request::build(session, action, &self.names, &self.parameters, &self.schema) {
+        match request::build(session, action, &self.names, parameters, &self.schema) {
             Ok((request, entities)) => self.evaluate(session, action, &request, &entities),
             Err(message) => Decision {
                 errors: vec![PolicyError { policy: "request".to_owned(), message }],

@@ -1,1 +1,127 @@
-//! x
+//! Text that somebody else wrote, made fit to be shown: secrets out, control characters out, cut short.
+//!
+//! What a caller gives as a reason or a command can hold a password, an escape sequence for the
+//! reader's terminal, or a page of text. On doubt the whole word goes: a redacted innocent costs a
+//! look at CloudTrail, a leaked secret a rotation.
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+const REDACTED: &str = "[redacted]";
+
+/// What gives a secret away: by its own shape, or by the word before it.
+const PATTERNS: [&str; 7] = [
+    // AWS access key ids, and session tokens in their usual first bytes.
+    r"\b(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{12,}\b|\b(?:IQoJ|FwoG)[A-Za-z0-9+/=]{20,}",
+    // Tokens of well-known issuers, and JSON Web Tokens.
+    r"\b(?:gh[pousr]_|github_pat_|glpat-|xox[abprs]-|sk-|sk_live_|rk_live_|npm_|pypi-|hvs\.)[A-Za-z0-9_\-]{10,}|\beyJ[A-Za-z0-9_\-]{8,}\.[A-Za-z0-9_\-.]+",
+    // Credentials in a URL.
+    r"(?i)\b[a-z][a-z0-9+.\-]*://[^\s/@]*:[^\s@]+@",
+    // A private key's first line, and all after it.
+    r"(?s)-----BEGIN [A-Z ]*PRIVATE KEY.*",
+    // NAME_PASSWORD=…, token: …, --password …, aws_secret_access_key = …
+    r#"(?i)[\w\-]*(?:passw(?:or)?d|passwd|passphrase|pwd|secret|token|api[_\-]?key|access[_\-]?key|credentials?)[\w\-]*["']?(?:\s*[:=]\s*|\s+)(?:"[^"]*"?|'[^']*'?|[^\s]+)"#,
+    // mysql -pSECRET, sshpass -p SECRET, curl -u user:SECRET
+    r#"(?i)\b(?:mysql\w*|mariadb\w*|sshpass|docker\s+login|htpasswd|redis-cli|curl|wget)\b(?:[^|;&]*?\s(?:-p|-a|-b|-u|--user)\s*(?:"[^"]*"?|'[^']*'?|[^\s]+))+"#,
+    // Authorization headers.
+    r"(?i)\b(?:authorization|x-[a-z\-]*auth[a-z\-]*)\s*:\s*[^\r\n]+|\b(?:bearer|basic)\s+[A-Za-z0-9+/=._\-]{8,}",
+];
+
+#[expect(clippy::expect_used, reason = "the patterns are constants and are compiled by a test")]
+static SECRETS: LazyLock<Vec<Regex>> = LazyLock::new(|| {
+    PATTERNS.iter().map(|pattern| Regex::new(pattern).expect("a pattern of this file")).collect()
+});
+
+/// `text` without secrets and control characters, at most `longest` characters long.
+pub fn shown(text: &str, longest: usize) -> String {
+    let mut text: String =
+        text.chars().map(|character| if unfit(character) { ' ' } else { character }).collect();
+    for secret in SECRETS.iter() {
+        if let std::borrow::Cow::Owned(redacted) = secret.replace_all(&text, REDACTED) {
+            text = redacted;
+        }
+    }
+    cut(text.trim(), longest)
+}
+
+/// `text` cut to `longest` characters; the last one tells that there was more.
+pub fn cut(text: &str, longest: usize) -> String {
+    if text.chars().count() <= longest {
+        return text.to_owned();
+    }
+    let mut kept: String = text.chars().take(longest.saturating_sub(1)).collect();
+    kept.push('…');
+    kept
+}
+
+/// Control characters steer a terminal; bidirectional marks make a line read as another.
+fn unfit(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn secrets_do_not_survive() {
+        for text in [
+            "export AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE",
+            "aws_secret_access_key = wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY",
+            "mysql -u root -pS3cr3tPw prod",
+            "sshpass -p S3cr3tPw ssh root@db",
+            "curl -u admin:S3cr3tPw https://example.com",
+            "curl -H 'Authorization: Bearer S3cr3tPwS3cr3tPw'",
+            "psql postgresql://app:S3cr3tPw@db/prod",
+            "PGPASSWORD=S3cr3tPw psql",
+            "tool --token S3cr3tPw --verbose",
+            "git clone https://ghp_S3cr3tPwS3cr3tPw@github.com/x/y",
+            "password: \"S3cr3tPw with spaces\"",
+            "-----BEGIN RSA PRIVATE KEY-----\nS3cr3tPw\n-----END",
+        ] {
+            let shown = shown(text, 500);
+            for secret in ["S3cr3tPw", "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI"] {
+                assert!(!shown.contains(secret), "{text:?} was shown as {shown:?}");
+            }
+            assert!(shown.contains(REDACTED), "{text:?} was shown as {shown:?}");
+        }
+    }
+
+    #[test]
+    fn ordinary_text_is_shown_as_it_is() {
+        for text in [
+            "CHG-1234 restart nginx",
+            "sudo systemctl restart app",
+            "INC0012: disk full on /var",
+            "ls -la /tmp",
+        ] {
+            assert_eq!(shown(text, 500), text);
+        }
+    }
+
+    #[test]
+    fn text_cannot_steer_the_reader() {
+        assert_eq!(shown("a\u{1b}[2Jb\nc\u{202e}d", 500), "a [2Jb c d");
+        assert_eq!(shown("0123456789", 5), "0123…");
+    }
+
+    proptest! {
+        /// No secret survives redaction, whatever surrounds it.
+        #[test]
+        fn no_key_survives_its_surroundings(before in "[ -~]{0,40}", after in "[ -~]{0,40}") {
+            let text = format!("{before} AKIAIOSFODNN7EXAMPLE {after}");
+            prop_assert!(!shown(&text, 500).contains("AKIAIOSFODNN7EXAMPLE"));
+        }
+
+        #[test]
+        fn whatever_is_shown_is_short_and_plain(text in any::<String>(), longest in 1_usize..200) {
+            let shown = shown(&text, longest);
+            prop_assert!(shown.chars().count() <= longest);
+            prop_assert!(!shown.chars().any(unfit));
+        }
+    }
+}

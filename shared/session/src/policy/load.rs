@@ -114,7 +114,9 @@ pub(super) fn load(sources: &[PolicySource], parameters: Parameters) -> Result<P
         }
         rules.push(rule(policy, about));
     }
-    errors.dedup();
+    // The validator reports a place once for every kind of principal and target that may reach it.
+    errors.sort_by(|a, b| (&a.path, a.position, &a.message).cmp(&(&b.path, b.position, &b.message)));
+    errors.dedup_by(|a, b| a.path == b.path && a.position == b.position && a.position.is_some());
     if !errors.is_empty() {
         return Err(errors);
     }

@@ -1,0 +1,20 @@
+//! Printing to standard output, where a closed pipe is not an error.
+
+use std::error::Error;
+use std::io::{self, ErrorKind, Write};
+
+use serde::Serialize;
+
+/// Prints a document as JSON.
+pub(crate) fn json(document: &impl Serialize) -> Result<(), Box<dyn Error>> {
+    text(&serde_json::to_string_pretty(document)?)
+}
+
+/// Prints a line.
+pub(crate) fn text(line: &str) -> Result<(), Box<dyn Error>> {
+    match writeln!(io::stdout().lock(), "{line}") {
+        // The reader has seen enough (`ssm-guard … | head`).
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        result => Ok(result?),
+    }
+}

@@ -1,0 +1,206 @@
+//! The finding for machines: OCSF 1.8 Detection Finding, class 2004.
+
+use serde_json::{Value, json};
+
+use super::Alert;
+use crate::event::{Session, Source};
+use crate::policy::Severity;
+use crate::principal::{Mfa, Principal};
+use crate::redact;
+use crate::response::Outcome;
+use crate::target::{Tags, TargetId};
+
+pub(super) fn finding(alert: &Alert) -> Value {
+    let (action, action_id) = match &alert.outcome {
+        Some(Outcome::Terminated { .. }) => ("Denied", 2),
+        Some(Outcome::Failed { .. }) => ("Allowed", 1),
+        Some(_) => ("Observed", 3),
+        None => ("Unknown", 0),
+    };
+    let policies: Vec<_> = alert
+        .policies
+        .iter()
+        .map(|policy| json!({"id": policy.id, "title": policy.title, "severity": policy.severity.as_str()}))
+        .collect();
+    let mut finding = json!({
+        "class_uid": 2004,
+        "class_name": "Detection Finding",
+        "category_uid": 2,
+        "category_name": "Findings",
+        "activity_id": 1,
+        "activity_name": "Create",
+        "type_uid": 200_401,
+        "type_name": "Detection Finding: Create",
+        "severity_id": severity_id(alert.severity),
+        "severity": severity_name(alert.severity),
+        "status_id": 1,
+        "status": "New",
+        "time": alert.told.as_millisecond(),
+        "message": alert.headline,
+        "is_alert": true,
+        "action_id": action_id,
+        "action": action,
+        "metadata": {
+            "version": "1.8.0",
+            "uid": alert.event,
+            "profiles": ["cloud", "security_control"],
+            "log_name": "CloudTrail",
+            "original_time": alert.time.to_string(),
+            "product": {"name": "ssm-guard", "vendor_name": "ssm-guard", "version": env!("CARGO_PKG_VERSION")},
+        },
+        "cloud": {"provider": "AWS", "region": alert.region, "account": {"uid": alert.account}},
+        "finding_info": {
+            "uid": alert.event,
+            "title": alert.headline,
+            "created_time": alert.time.as_millisecond(),
+            "types": [alert.kind.as_str()],
+            "data_sources": ["CloudTrail"],
+        },
+        "evidences": [alert.evidence],
+        "unmapped": {
+            "kind": alert.kind.as_str(),
+            "mode": alert.mode.as_str(),
+            "policies": policies,
+            "not_judged": alert.undecided,
+        },
+    });
+    if let Some(outcome) = &alert.outcome {
+        insert(&mut finding, "/unmapped", "outcome", json!(outcome.as_str()));
+        if let Outcome::Terminated { confirmed } = outcome {
+            let milliseconds = confirmed.as_millisecond() - alert.time.as_millisecond();
+            insert(&mut finding, "/unmapped", "ended_after_ms", json!(milliseconds));
+        }
+        if let Outcome::Failed { reason } = outcome {
+            insert(&mut finding, "", "status_detail", json!(redact::shown(reason, 200)));
+        }
+    }
+    if let Some(session) = &alert.session {
+        insert(&mut finding, "/unmapped", "session_id", json!(session));
+        insert(&mut finding, "/metadata", "correlation_uid", json!(session));
+    }
+    if let Some(policy) = alert.policies.first() {
+        let analytic = json!({"uid": policy.id, "name": policy.title, "type": "Rule", "type_id": 1});
+        insert(&mut finding, "/finding_info", "analytic", analytic);
+    }
+    if let Some(resource) = &alert.resource {
+        insert(&mut finding, "", "resources", json!([resource]));
+    }
+    if !alert.next_steps.is_empty() {
+        insert(&mut finding, "", "remediation", json!({"desc": alert.next_steps.join("\n")}));
+    }
+    finding
+}
+
+/// Who called what, from where.
+pub(super) fn evidence(session: &Session) -> Value {
+    let event = &session.event;
+    let mut evidence = json!({
+        "actor": {"user": user(&event.principal)},
+        "api": {"operation": event.operation(), "service": {"name": "ssm.amazonaws.com"}},
+    });
+    match &event.source {
+        Source::Ip(ip) => insert(&mut evidence, "", "src_endpoint", json!({"ip": ip.to_string()})),
+        Source::Service(name) => {
+            insert(&mut evidence, "", "src_endpoint", json!({"svc_name": redact::shown(name, 100)}));
+        }
+        Source::NotReported => {}
+    }
+    if let Some(id) = session.id() {
+        insert(&mut evidence, "/actor", "session", json!({"uid": id.as_str()}));
+    }
+    let mut data = json!({});
+    if let Some(document) = &session.document {
+        insert(&mut data, "", "document", json!(redact::shown(&document.name, 200)));
+        insert(&mut data, "", "session_kind", json!(document.kind.as_str()));
+        let texts = [("remote_host", &document.remote_host), ("command", &document.command)];
+        for (name, text) in texts {
+            if let Some(text) = text {
+                insert(&mut data, "", name, json!(redact::shown(text, 300)));
+            }
+        }
+        if let Some(port) = document.port {
+            insert(&mut data, "", "port", json!(port));
+        }
+    }
+    if let Some(reason) = &session.reason {
+        insert(&mut data, "", "reason", json!(redact::shown(reason, 300)));
+    }
+    insert(&mut evidence, "", "data", data);
+    evidence
+}
+
+fn user(principal: &Principal) -> Value {
+    let mut user = json!({"name": redact::shown(&principal.name, 200)});
+    if let Some(arn) = &principal.arn {
+        insert(&mut user, "", "uid", json!(redact::shown(arn, 300)));
+    }
+    if let Some(account) = &principal.account {
+        insert(&mut user, "", "account", json!({"uid": account}));
+    }
+    // What AWS does not report is left out, not called false.
+    match principal.mfa {
+        Mfa::Present => insert(&mut user, "", "has_mfa", json!(true)),
+        Mfa::Absent => insert(&mut user, "", "has_mfa", json!(false)),
+        Mfa::NotReported => {}
+    }
+    user
+}
+
+/// What the session was opened on.
+pub(super) fn resource(session: &Session) -> Option<Value> {
+    let target = session.target.as_ref()?;
+    let kind = match target.id {
+        TargetId::Instance(_) => "AWS::EC2::Instance",
+        TargetId::ManagedNode(_) => "AWS::SSM::ManagedInstance",
+        TargetId::EcsTask { .. } => "AWS::ECS::Task",
+        TargetId::Other(_) => "Unknown",
+    };
+    let event = &session.event;
+    let uid = target.id.arn(&event.region, &event.account).unwrap_or_else(|| target.id.to_string());
+    let mut resource = json!({
+        "uid": redact::shown(&uid, 300),
+        "name": redact::shown(&target.describe(), 200),
+        "type": kind,
+        "region": event.region,
+    });
+    if let Tags::Known(tags) = &target.tags {
+        let tags: Vec<_> = tags
+            .iter()
+            .map(
+                |(name, value)| json!({"name": redact::shown(name, 128), "value": redact::shown(value, 256)}),
+            )
+            .collect();
+        insert(&mut resource, "", "tags", json!(tags));
+    }
+    if let Some(ip) = target.facts.as_ref().and_then(|facts| facts.ip.as_ref()) {
+        insert(&mut resource, "", "ip", json!(ip));
+    }
+    Some(resource)
+}
+
+fn insert(value: &mut Value, pointer: &str, key: &str, what: Value) {
+    if let Some(fields) = value.pointer_mut(pointer).and_then(Value::as_object_mut) {
+        fields.insert(key.to_owned(), what);
+    }
+}
+
+/// OCSF's `severity_id`.
+fn severity_id(severity: Severity) -> u8 {
+    match severity {
+        Severity::Informational => 1,
+        Severity::Low => 2,
+        Severity::Medium => 3,
+        Severity::High => 4,
+        Severity::Critical => 5,
+    }
+}
+
+fn severity_name(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Informational => "Informational",
+        Severity::Low => "Low",
+        Severity::Medium => "Medium",
+        Severity::High => "High",
+        Severity::Critical => "Critical",
+    }
+}
