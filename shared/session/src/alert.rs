@@ -22,6 +22,7 @@ use crate::policy::{About, Decision, Severity};
 use crate::principal::Mfa;
 use crate::redact;
 use crate::response::{Mode, Outcome};
+use crate::target::{Tags, Target};
 
 /// SNS takes 256 KiB for a publish, attributes included.
 pub const SIZE_LIMIT: usize = 256 * 1024;
@@ -169,6 +170,12 @@ impl Alert {
         }
     }
 
+    /// What this alert tells, in a few words that stay the same when the same is told again.
+    pub fn told(&self) -> String {
+        let outcome = self.outcome.as_ref().map_or("unreadable", |outcome| outcome.as_str());
+        format!("{} {outcome}", self.kind.as_str())
+    }
+
     /// The message that SNS is given.
     pub fn render(&self) -> Message {
         let finding = ocsf::finding(self).to_string();
@@ -267,6 +274,9 @@ fn facts(
     ));
     let target = session.target.as_ref().map_or_else(|| "not known".to_owned(), |target| target.describe());
     facts.push(("Target", shown(&target)));
+    if let Some(target) = &session.target {
+        facts.push(("Tags", shown(&tags(target))));
+    }
     if let Some(node) = session.target.as_ref().and_then(|target| target.facts.as_ref()) {
         let agent = node.agent_version.as_ref().map(|version| format!("agent {version}"));
         let parts: Vec<_> = [&node.platform, &node.ip, &agent].into_iter().flatten().cloned().collect();
@@ -296,6 +306,18 @@ fn facts(
     }
     facts.push(("Outcome", outcome_text(outcome, event.time, told)));
     facts
+}
+
+/// The tags, and how sure they are: a target that was just created can look untagged for a moment.
+fn tags(target: &Target) -> String {
+    let tags = match &target.tags {
+        Tags::Unknown(why) => return format!("not known ({why})"),
+        Tags::Known(tags) if tags.is_empty() => "none".to_owned(),
+        Tags::Known(tags) => {
+            tags.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(", ")
+        }
+    };
+    if target.looked_twice { format!("{tags} (looked up twice)") } else { tags }
 }
 
 fn second_factor(mfa: Mfa) -> &'static str {

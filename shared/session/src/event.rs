@@ -155,8 +155,10 @@ pub struct Session {
     pub document: Option<Document>,
     /// The reason that was given when the session was started.
     pub reason: Option<String>,
-    /// When the session ended, if it is known to have ended.
+    /// When the session was ended, as far as the ledger heard; only DescribeSessions proves it.
     pub ended: Option<Timestamp>,
+    /// Whether the call is the guard's own: such calls come back as events like any other.
+    pub is_own: bool,
 }
 
 impl Session {
@@ -166,7 +168,7 @@ impl Session {
             EventKind::Started { document, reason, .. } => (Some(document.clone()), reason.clone()),
             _ => (None, None),
         };
-        Self { event, target, document, reason, ended: None }
+        Self { event, target, document, reason, ended: None, is_own: false }
     }
 
     /// The session's id.
@@ -174,9 +176,8 @@ impl Session {
         self.event.session()
     }
 
-    /// Whether there is a session that could be ended.
-    pub fn is_open(&self) -> bool {
-        let opens = matches!(self.event.kind, EventKind::Started { .. } | EventKind::Resumed { .. });
-        opens && self.ended.is_none()
+    /// Whether the call opened a session or took one up again.
+    pub fn is_opened(&self) -> bool {
+        matches!(self.event.kind, EventKind::Started { .. } | EventKind::Resumed { .. })
     }
 }

@@ -1,17 +1,20 @@
-//! One record per session that joins what is known of it, in whatever order it arrives.
+//! What the ledger keeps: who works on an event, and one record per session that joins what is known.
 //!
 //! CloudTrail delivers late, twice and out of order: the end of a session may come before its start,
 //! both with the same second in `eventTime`. So nothing here is "the last event": facts are joined, and
-//! the join gives the same record for every order. That each event is joined once is the claim's work
-//! ([`Claim`]), which is kept with the record in one transaction.
+//! the join gives the same record for every order.
+//!
+//! That each event is joined once is the claim's work: a run claims the event, writes down how far it came
+//! ([`Progress`]), and a later delivery takes over what a killed run left. What a run does about one event, step
+//! by step, is in `docs/architecture.md`; `tests/ledger.rs` runs it in every order with crashes at every step.
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::document::Document;
 use crate::event::{EventKind, Session, SessionId};
-use crate::policy::Severity;
+use crate::policy::{Decision, Severity};
 use crate::principal::Mfa;
 use crate::response::{Mode, Outcome};
 use crate::target::TargetId;
@@ -19,6 +22,13 @@ use crate::target::TargetId;
 /// How many verdicts a record keeps: the worst ones. A client may resume a session any number of times,
 /// and a record must not outgrow the table's item size.
 pub const VERDICTS_KEPT: usize = 100;
+
+/// Who ended a session, when the guard did.
+const GUARD: &str = "ssm-guard";
+
+/// How long a run may hold an event before another delivery may take over: longer than the function's
+/// timeout, shorter than the time until Lambda's second retry.
+pub const LEASE: SignedDuration = SignedDuration::from_secs(75);
 
 /// What a delivery may do with an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,17 +39,45 @@ pub enum Claim {
     Resume(Progress),
     /// Another run is at work on it.
     Busy,
-    /// It has its verdict.
+    /// It has its verdict, and whoever had to be told was told.
     Done,
 }
 
-/// How far an unfinished run came.
+/// How far a run came with an event.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
     /// When it was decided to end the session: recorded before the session is ended.
     pub intended: Option<Timestamp>,
-    /// The outcome that was told already, in the word of [`Outcome::as_str`].
+    /// Whether the session's record has the event and its verdict.
+    pub recorded: bool,
+    /// What was told last, in the words of [`crate::alert::Alert::told`].
     pub told: Option<String>,
+}
+
+/// What the ledger knows of work on an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claimed {
+    /// The delivery that holds it: Lambda's request id, which stays the same when Lambda retries.
+    pub owner: String,
+    /// Until when it may be at work.
+    pub until: Timestamp,
+    /// Whether nothing is left to do.
+    pub done: bool,
+    /// How far it came.
+    pub progress: Progress,
+}
+
+impl Claimed {
+    /// What `owner` may do with an event of which the ledger knows this. A retry of the same delivery need
+    /// not wait for the lease: Lambda retries a delivery only when its former run is over.
+    pub fn claim(known: Option<Self>, owner: &str, now: Timestamp) -> Claim {
+        match known {
+            None => Claim::New,
+            Some(claimed) if claimed.done => Claim::Done,
+            Some(claimed) if claimed.owner != owner && now < claimed.until => Claim::Busy,
+            Some(claimed) => Claim::Resume(claimed.progress),
+        }
+    }
 }
 
 /// What became of one event.
@@ -61,6 +99,22 @@ pub struct Verdict {
     pub undecided: Vec<String>,
     /// The policies that permitted it.
     pub permitted_by: Vec<String>,
+}
+
+impl Verdict {
+    /// The verdict on a session.
+    pub fn new(session: &Session, decision: &Decision, outcome: &Outcome, mode: Mode) -> Self {
+        Self {
+            time: session.event.time,
+            operation: session.event.operation().to_owned(),
+            mode,
+            outcome: outcome.as_str().to_owned(),
+            severity: decision.severity(),
+            violations: decision.violations.iter().map(|policy| policy.id.clone()).collect(),
+            undecided: decision.undecided.iter().map(|undecided| undecided.policy.id.clone()).collect(),
+            permitted_by: decision.permitted_by.clone(),
+        }
+    }
 }
 
 /// What StartSession said.
@@ -132,7 +186,8 @@ impl SessionRecord {
         Self { started: Started::of(session), ..Self::default() }
     }
 
-    /// Joins one event and its verdict. Call once per event: a resumption counts.
+    /// Joins one event and its verdict. Call once per event, since a resumption counts; a later run on the
+    /// same event [revises](Self::revise) its verdict.
     pub fn join(&mut self, session: &Session, verdict: Verdict, outcome: &Outcome) {
         let event = &session.event;
         match &event.kind {
@@ -142,14 +197,20 @@ impl SessionRecord {
                 self.last_resumed = self.last_resumed.max(Some(event.time));
             }
             EventKind::Terminated { .. } => {
-                self.end(Ended { time: event.time, by: event.principal.describe() });
+                let by = if session.is_own { GUARD.to_owned() } else { event.principal.describe() };
+                self.end(Ended { time: event.time, by });
             }
             EventKind::Attempted { .. } => {}
         }
+        self.revise(&event.id, verdict, outcome);
+    }
+
+    /// Replaces the verdict on an event that was joined before.
+    pub fn revise(&mut self, event: &str, verdict: Verdict, outcome: &Outcome) {
         if let Outcome::Terminated { confirmed } = outcome {
-            self.end(Ended { time: *confirmed, by: "ssm-guard".to_owned() });
+            self.end(Ended { time: *confirmed, by: GUARD.to_owned() });
         }
-        self.verdicts.insert(event.id.clone(), verdict);
+        self.verdicts.insert(event.to_owned(), verdict);
         self.forget_mildest();
     }
 

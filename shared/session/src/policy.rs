@@ -186,6 +186,14 @@ impl Policies {
         self.rules.iter().any(|rule| rule.reads.contains(&lookup))
     }
 
+    /// Whether every policy that asks to end the session read this look-up: without it, nobody would.
+    pub fn end_rests_on(&self, decision: &Decision, lookup: Lookup) -> bool {
+        let mut ends = decision.violations.iter().filter(|policy| policy.respond == Respond::Terminate);
+        ends.all(|policy| {
+            self.rules.iter().any(|rule| rule.about.id == policy.id && rule.reads.contains(&lookup))
+        })
+    }
+
     /// The loaded policies, in order of their ids.
     pub fn abouts(&self) -> impl Iterator<Item = &About> {
         self.rules.iter().map(|rule| &rule.about)
@@ -201,9 +209,14 @@ impl Policies {
         &self.parameters
     }
 
-    /// What the policies say of a session. Calls that end a session are not judged.
+    /// What the policies say of a session. The guard's own calls are not judged, nor those that end a session.
     pub fn decide(&self, session: &Session) -> Decision {
         self.decide_with(session, &self.parameters)
+    }
+
+    /// Whether policies speak of such a call at all.
+    pub fn judge(&self, session: &Session) -> bool {
+        request::action(session).is_some()
     }
 
     /// What the policies say of a session under other parameters.

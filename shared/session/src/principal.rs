@@ -8,7 +8,7 @@
 use crate::target::Tags;
 
 /// The path that only IAM Identity Center can create roles under.
-const IDENTITY_CENTER_PATH: &str = ":role/aws-reserved/sso.amazonaws.com/";
+const IDENTITY_CENTER_PATH: &str = "role/aws-reserved/sso.amazonaws.com/";
 const IDENTITY_CENTER_PREFIX: &str = "AWSReservedSSO_";
 
 /// What kind of identity `userIdentity.type` and its session context describe.
@@ -25,7 +25,7 @@ pub enum PrincipalKind {
     },
     /// A role assumed with an OpenID Connect token.
     WebIdentity {
-        /// The provider that issued the token.
+        /// The provider that issued the token, such as `token.actions.githubusercontent.com`.
         provider: String,
     },
     /// `GetFederationToken`: its name is chosen by the caller, its issuer is not.
@@ -122,8 +122,6 @@ pub struct Identity<'a> {
     pub user_name: Option<&'a str>,
     /// `invokedBy`.
     pub invoked_by: Option<&'a str>,
-    /// Whether `sessionContext` is there at all.
-    pub has_session_context: bool,
     /// `sessionContext.attributes.mfaAuthenticated`.
     pub mfa_authenticated: Option<&'a str>,
     /// `sessionContext.sessionIssuer.arn`.
@@ -199,65 +197,83 @@ fn kind(identity: &Identity<'_>) -> PrincipalKind {
         Some("FederatedUser") => PrincipalKind::FederatedUser,
         Some("IdentityCenterUser") => PrincipalKind::IdentityCenterUser,
         Some("AWSService") => PrincipalKind::Service,
-        Some("AssumedRole") => {
-            if let Some(permission_set) = permission_set(identity) {
-                return PrincipalKind::IdentityCenter { permission_set };
-            }
-            match identity.web_identity_provider {
-                Some(provider) => PrincipalKind::WebIdentity { provider: provider.to_owned() },
-                None => PrincipalKind::AssumedRole,
-            }
-        }
+        Some("AssumedRole") => role_kind(identity),
         Some(other) => PrincipalKind::Other(other.to_owned()),
-        None if identity.invoked_by.is_some() => PrincipalKind::Service,
-        None => PrincipalKind::Other("NotReported".to_owned()),
+        None => kind_by_arn(identity),
+    }
+}
+
+fn role_kind(identity: &Identity<'_>) -> PrincipalKind {
+    if let Some(permission_set) = permission_set(identity) {
+        return PrincipalKind::IdentityCenter { permission_set };
+    }
+    match identity.web_identity_provider {
+        Some(provider) => {
+            let provider = provider.split_once(":oidc-provider/").map_or(provider, |(_, name)| name);
+            PrincipalKind::WebIdentity { provider: provider.to_owned() }
+        }
+        None => PrincipalKind::AssumedRole,
+    }
+}
+
+/// What the ARN proves where AWS left the type out: a policy on root or users must not lose them for that.
+fn kind_by_arn(identity: &Identity<'_>) -> PrincipalKind {
+    let resource = identity.arn.and_then(resource).unwrap_or_default();
+    match resource.split('/').next() {
+        Some("root") => PrincipalKind::Root,
+        Some("user") => PrincipalKind::IamUser,
+        Some("federated-user") => PrincipalKind::FederatedUser,
+        Some("assumed-role") => role_kind(identity),
+        _ if identity.invoked_by.is_some() => PrincipalKind::Service,
+        _ => PrincipalKind::Other("NotReported".to_owned()),
     }
 }
 
 /// The permission set in `AWSReservedSSO_<set>_<16 hex>`.
 ///
 /// The role's *path* proves it: anybody may name a role of their own `AWSReservedSSO_…`, but only
-/// Identity Center can create one below `aws-reserved/sso.amazonaws.com`.
+/// Identity Center can create one below `aws-reserved/sso.amazonaws.com`. The path has to begin the
+/// resource, because a path of one's own may hold any characters, colons included.
 fn permission_set(identity: &Identity<'_>) -> Option<String> {
-    let arn = identity.issuer_arn?;
-    arn.find(IDENTITY_CENTER_PATH)?;
-    let (set, suffix) = last_part(arn).strip_prefix(IDENTITY_CENTER_PREFIX)?.rsplit_once('_')?;
+    let role = resource(identity.issuer_arn?)?.strip_prefix(IDENTITY_CENTER_PATH)?;
+    let (set, suffix) = last_part(role).strip_prefix(IDENTITY_CENTER_PREFIX)?.rsplit_once('_')?;
     let is_suffix = suffix.len() == 16 && suffix.bytes().all(|byte| byte.is_ascii_hexdigit());
     is_suffix.then(|| set.to_owned())
 }
 
 fn trusted_name<'a>(kind: &PrincipalKind, identity: &Identity<'a>, session_name: Option<&'a str>) -> &'a str {
+    let role = || identity.arn.and_then(assumed_role);
     let issuer = || identity.issuer_name.or_else(|| identity.issuer_arn.map(last_part));
     let name = match kind {
         PrincipalKind::IamUser => identity.user_name.or_else(|| identity.arn.map(last_part)),
         PrincipalKind::IdentityCenter { .. } => session_name,
-        PrincipalKind::AssumedRole | PrincipalKind::WebIdentity { .. } => {
-            issuer().or_else(|| identity.arn.and_then(assumed_role))
-        }
+        PrincipalKind::AssumedRole | PrincipalKind::WebIdentity { .. } => issuer().or_else(role),
         PrincipalKind::FederatedUser => issuer(),
         PrincipalKind::Root => Some("root"),
         PrincipalKind::IdentityCenterUser => identity.on_behalf_of,
         PrincipalKind::Service => identity.invoked_by,
-        PrincipalKind::Other(_) => identity.arn,
+        // The ARN of an assumed role ends with a name that the caller chose.
+        PrincipalKind::Other(_) => role().or(identity.arn).or(identity.account),
     };
     name.unwrap_or("unknown")
 }
 
 fn mfa(kind: &PrincipalKind, identity: &Identity<'_>) -> Mfa {
     let reported = Mfa::from_attribute(identity.mfa_authenticated);
-    match kind {
-        // A long-term key cannot carry a second factor: only a session can.
-        PrincipalKind::IamUser | PrincipalKind::Root
-            if !identity.has_session_context
-                && identity.access_key_id.is_some_and(|key| key.starts_with("AKIA")) =>
-        {
-            Mfa::Absent
-        }
-        PrincipalKind::IamUser | PrincipalKind::Root | PrincipalKind::AssumedRole => reported,
+    // A long-term key cannot carry a second factor: only a session can.
+    let is_long_term = identity.access_key_id.is_some_and(|key| key.starts_with("AKIA"));
+    match (kind, reported) {
+        (PrincipalKind::IamUser | PrincipalKind::Root, Mfa::NotReported) if is_long_term => Mfa::Absent,
+        (PrincipalKind::IamUser | PrincipalKind::Root | PrincipalKind::AssumedRole, _) => reported,
         // AWS reports `false` for federated people whatever their identity provider asked of them.
-        _ if reported == Mfa::Present => Mfa::Present,
+        (_, Mfa::Present) => Mfa::Present,
         _ => Mfa::NotReported,
     }
+}
+
+/// What an ARN names, after its account.
+fn resource(arn: &str) -> Option<&str> {
+    arn.splitn(6, ':').nth(5)
 }
 
 fn last_part(arn: &str) -> &str {
@@ -266,7 +282,7 @@ fn last_part(arn: &str) -> &str {
 
 /// The role in `arn:…:assumed-role/<role>/<session>`.
 fn assumed_role(arn: &str) -> Option<&str> {
-    arn.split_once(":assumed-role/")?.1.split('/').next()
+    resource(arn)?.strip_prefix("assumed-role/")?.split('/').next()
 }
 
 #[cfg(test)]
@@ -297,40 +313,59 @@ mod tests {
         }
     }
 
-    fn identity_center<'a>(issuer_arn: &'a str) -> Identity<'a> {
-        Identity {
+    const SESSION: &str =
+        "arn:aws:sts::111122223333:assumed-role/AWSReservedSSO_Ops_Team_0123456789abcdef/jane@example.com";
+
+    fn identity_center(issuer_arn: &str) -> Principal {
+        Principal::new(&Identity {
             kind: Some("AssumedRole"),
-            arn: Some(
-                "arn:aws:sts::111122223333:assumed-role/AWSReservedSSO_Ops_Team_0123456789abcdef/jane@example.com",
-            ),
+            arn: Some(SESSION),
             issuer_arn: Some(issuer_arn),
             issuer_name: Some("AWSReservedSSO_Ops_Team_0123456789abcdef"),
-            has_session_context: true,
             mfa_authenticated: Some("false"),
             ..Identity::default()
-        }
+        })
     }
 
     #[test]
     fn the_permission_set_is_recovered_and_the_person_is_named() {
-        let principal = Principal::new(&identity_center(
-            "arn:aws:iam::111122223333:role/aws-reserved/sso.amazonaws.com/eu-west-1/AWSReservedSSO_Ops_Team_0123456789abcdef",
-        ));
-        assert_eq!(principal.kind, PrincipalKind::IdentityCenter { permission_set: "Ops_Team".into() });
-        assert_eq!(principal.name, "jane@example.com");
-        assert_eq!(principal.mfa, Mfa::NotReported);
-        assert_eq!(principal.describe(), "jane@example.com (Identity Center, Ops_Team)");
+        for region in ["", "eu-west-1/"] {
+            let principal = identity_center(&format!(
+                "arn:aws:iam::111122223333:role/aws-reserved/sso.amazonaws.com/{region}AWSReservedSSO_Ops_Team_0123456789abcdef",
+            ));
+            assert_eq!(principal.kind, PrincipalKind::IdentityCenter { permission_set: "Ops_Team".into() });
+            assert_eq!(principal.name, "jane@example.com");
+            assert_eq!(principal.mfa, Mfa::NotReported);
+            assert_eq!(principal.describe(), "jane@example.com (Identity Center, Ops_Team)");
+        }
     }
 
     /// The session name of a role is chosen by whoever assumes it, so it never becomes the name that
     /// policies compare, not even when the role is called like one of Identity Center's.
     #[test]
     fn a_role_that_only_looks_like_identity_center_is_a_plain_role() {
-        let principal = Principal::new(&identity_center(
-            "arn:aws:iam::111122223333:role/AWSReservedSSO_Ops_Team_0123456789abcdef",
-        ));
-        assert_eq!(principal.kind, PrincipalKind::AssumedRole);
-        assert_eq!(principal.name, "AWSReservedSSO_Ops_Team_0123456789abcdef");
-        assert_eq!(principal.session_name.as_deref(), Some("jane@example.com"));
+        for resource in [
+            "role/AWSReservedSSO_Ops_Team_0123456789abcdef",
+            "role/aws-reserved/sso.amazonaws.com.example/AWSReservedSSO_Ops_Team_0123456789abcdef",
+            "role/mine/aws-reserved/sso.amazonaws.com/AWSReservedSSO_Ops_Team_0123456789abcdef",
+            // A path may hold a colon.
+            "role/x:role/aws-reserved/sso.amazonaws.com/AWSReservedSSO_Ops_Team_0123456789abcdef",
+            "role/aws-reserved/sso.amazonaws.com/AWSReservedSSO_Ops_Team",
+        ] {
+            let principal = identity_center(&format!("arn:aws:iam::111122223333:{resource}"));
+            assert_eq!(principal.kind, PrincipalKind::AssumedRole, "{resource}");
+            assert_eq!(principal.name, "AWSReservedSSO_Ops_Team_0123456789abcdef");
+            assert_eq!(principal.session_name.as_deref(), Some("jane@example.com"));
+        }
+    }
+
+    #[test]
+    fn only_sessions_of_the_role_are_its_sessions() {
+        let role = "arn:aws:iam::111122223333:role/ssm-guard";
+        let of = |issuer_arn| Principal::new(&Identity { issuer_arn, ..Identity::default() });
+        assert!(of(Some(role)).is_session_of(role));
+        for other in [None, Some("arn:aws:iam::444455556666:role/ssm-guard"), Some("ssm-guard")] {
+            assert!(!of(other).is_session_of(role), "{other:?}");
+        }
     }
 }

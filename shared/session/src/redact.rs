@@ -13,20 +13,28 @@ const REDACTED: &str = "[redacted]";
 /// What gives a secret away: by its own shape, or by the word before it.
 const PATTERNS: [&str; 7] = [
     // AWS access key ids, and session tokens in their usual first bytes.
-    r"\b(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{12,}\b|\b(?:IQoJ|FwoG)[A-Za-z0-9+/=]{20,}",
+    r"(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{12,}|(?:IQoJ|FwoG)[A-Za-z0-9+/=]{20,}",
     // Tokens of well-known issuers, and JSON Web Tokens.
-    r"\b(?:gh[pousr]_|github_pat_|glpat-|xox[abprs]-|sk-|sk_live_|rk_live_|npm_|pypi-|hvs\.)[A-Za-z0-9_\-]{10,}|\beyJ[A-Za-z0-9_\-]{8,}\.[A-Za-z0-9_\-.]+",
-    // Credentials in a URL.
-    r"(?i)\b[a-z][a-z0-9+.\-]*://[^\s/@]*:[^\s@]+@",
+    r"(?:gh[pousr]_|github_pat_|glpat-|xox[abprs]-|sk-|sk_live_|rk_live_|npm_|pypi-|hvs\.|AIza|ya29\.)[A-Za-z0-9_\-]{10,}|eyJ[A-Za-z0-9_\-]{8,}\.[A-Za-z0-9_\-.]+",
+    // Credentials in a URL: a password may itself hold `@` and `/`.
+    r"(?i)\b[a-z][a-z0-9+.\-]*://[^\s/@:]*:\S+@",
     // A private key's first line, and all after it.
     r"(?s)-----BEGIN [A-Z ]*PRIVATE KEY.*",
-    // NAME_PASSWORD=…, token: …, --password …, aws_secret_access_key = …
-    r#"(?i)[\w\-]*(?:passw(?:or)?d|passwd|passphrase|pwd|secret|token|api[_\-]?key|access[_\-]?key|credentials?)[\w\-]*["']?(?:\s*[:=]\s*|\s+)(?:"[^"]*"?|'[^']*'?|[^\s]+)"#,
+    // NAME_PASSWORD=…, token: …, --password …, password is …; several such words before one value are one.
+    r#"(?ix)
+        (?: [\w\-]* (?: passw(?:or)?d | passphrase | passin | passout | pwd | secret | token | credentials?
+                      | (?:api|access|account|private|signing)[_\-]?key ) [\w\-]* ["']?
+            (?: \s* (?: := | => | -> | [:=] ) \s* | \s+ (?: (?:is|was|to|=|:) \s+ )? )
+        )+
+        (?: "[^"]*"? | '[^']*'? | \S+ )"#,
     // mysql -pSECRET, sshpass -p SECRET, curl -u user:SECRET
     r#"(?i)\b(?:mysql\w*|mariadb\w*|sshpass|docker\s+login|htpasswd|redis-cli|curl|wget)\b(?:[^|;&]*?\s(?:-p|-a|-b|-u|--user)\s*(?:"[^"]*"?|'[^']*'?|[^\s]+))+"#,
-    // Authorization headers.
-    r"(?i)\b(?:authorization|x-[a-z\-]*auth[a-z\-]*)\s*:\s*[^\r\n]+|\b(?:bearer|basic)\s+[A-Za-z0-9+/=._\-]{8,}",
+    // Authorization headers, and signatures in a query.
+    r"(?i)\b(?:authorization|x-[a-z\-]*auth[a-z\-]*)\s*:\s*[^\r\n]+|\b(?:bearer|basic)\s+[A-Za-z0-9+/=._\-]{8,}|\bsig(?:nature)?=\S+",
 ];
+
+/// The length of an AWS secret access key, which has no other mark.
+const SECRET_KEY_LENGTH: usize = 40;
 
 #[expect(clippy::expect_used, reason = "the patterns are constants and are compiled by a test")]
 static SECRETS: LazyLock<Vec<Regex>> = LazyLock::new(|| {
@@ -42,7 +50,7 @@ pub fn shown(text: &str, longest: usize) -> String {
             text = redacted;
         }
     }
-    cut(text.trim(), longest)
+    cut(without_secret_keys(&text).trim(), longest)
 }
 
 /// `text` cut to `longest` characters; the last one tells that there was more.
@@ -53,6 +61,25 @@ pub fn cut(text: &str, longest: usize) -> String {
     let mut kept: String = text.chars().take(longest.saturating_sub(1)).collect();
     kept.push('…');
     kept
+}
+
+/// Replaces what has the length and the mixture of an AWS secret access key. A commit's hash has no capitals.
+fn without_secret_keys(text: &str) -> String {
+    let is_part = |character: char| character.is_ascii_alphanumeric() || matches!(character, '+' | '/');
+    text.split_inclusive(|character| !is_part(character))
+        .map(|piece| {
+            let word = piece.trim_end_matches(|character| !is_part(character));
+            let end = piece.get(word.len()..).unwrap_or_default();
+            if is_secret_key(word) { format!("{REDACTED}{end}") } else { piece.to_owned() }
+        })
+        .collect()
+}
+
+fn is_secret_key(word: &str) -> bool {
+    word.len() == SECRET_KEY_LENGTH
+        && word.bytes().any(|byte| byte.is_ascii_uppercase())
+        && word.bytes().any(|byte| byte.is_ascii_lowercase())
+        && word.bytes().any(|byte| byte.is_ascii_digit())
 }
 
 /// Control characters steer a terminal; bidirectional marks make a line read as another.
@@ -71,16 +98,26 @@ mod tests {
     fn secrets_do_not_survive() {
         for text in [
             "export AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE",
+            "x_AKIAIOSFODNN7EXAMPLE_y",
             "aws_secret_access_key = wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY",
+            "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+            "(wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY), and more",
             "mysql -u root -pS3cr3tPw prod",
             "sshpass -p S3cr3tPw ssh root@db",
             "curl -u admin:S3cr3tPw https://example.com",
             "curl -H 'Authorization: Bearer S3cr3tPwS3cr3tPw'",
             "psql postgresql://app:S3cr3tPw@db/prod",
+            "psql postgresql://app:p@S3cr3tPw@db/prod",
             "PGPASSWORD=S3cr3tPw psql",
             "tool --token S3cr3tPw --verbose",
             "git clone https://ghp_S3cr3tPwS3cr3tPw@github.com/x/y",
             "password: \"S3cr3tPw with spaces\"",
+            "the password is S3cr3tPw",
+            "set password to S3cr3tPw",
+            "secret token S3cr3tPw",
+            "openssl rsa -passin pass:S3cr3tPw",
+            "AccountKey=S3cr3tPw;Endpoint=x",
+            "https://example.com/blob?sv=1&sig=S3cr3tPw%3D",
             "-----BEGIN RSA PRIVATE KEY-----\nS3cr3tPw\n-----END",
         ] {
             let shown = shown(text, 500);
@@ -98,6 +135,10 @@ mod tests {
             "sudo systemctl restart app",
             "INC0012: disk full on /var",
             "ls -la /tmp",
+            "ssh -p 2222 db.internal",
+            "deploy 3f786850e387550fdab836ed7e6dc881de23001b",
+            "arn:aws:iam::111122223333:role/aws-reserved/sso.amazonaws.com/AWSReservedSSO_Admin_0123456789abcdef",
+            "Alice-abcdefghijklmnopqrstuvwxy2",
         ] {
             assert_eq!(shown(text, 500), text);
         }
@@ -113,8 +154,21 @@ mod tests {
         /// No secret survives redaction, whatever surrounds it.
         #[test]
         fn no_key_survives_its_surroundings(before in "[ -~]{0,40}", after in "[ -~]{0,40}") {
-            let text = format!("{before} AKIAIOSFODNN7EXAMPLE {after}");
+            let text = format!("{before}AKIAIOSFODNN7EXAMPLE{after}");
             prop_assert!(!shown(&text, 500).contains("AKIAIOSFODNN7EXAMPLE"));
+        }
+
+        /// However it is written down, and however long the text that is shown may be.
+        #[test]
+        fn no_password_survives_the_word_before_it(
+            word in "(DB_|my-)?(password|passwd|secret|token|api_key|Access-Key|pwd)",
+            between in "(=| = |: | is | was | := | |=\"|='|: \")",
+            secret in "[A-Za-z0-9!#$%^*+/]{8,30}",
+            after in "[ -~]{0,20}",
+            longest in 1_usize..200,
+        ) {
+            let shown = shown(&format!("{word}{between}{secret} {after}"), longest);
+            prop_assert!(!shown.contains(&secret), "{shown:?}");
         }
 
         #[test]

@@ -75,17 +75,18 @@ impl Outcome {
 }
 
 /// What follows from a decision.
+///
+/// A session that the ledger heard the end of is ended all the same: TerminateSession was called for it, but only
+/// DescribeSessions proves that it ended, and ending it again is harmless.
 pub fn respond(decision: &Decision, session: &Session, mode: Mode) -> Response {
-    let forbidden = decision.respond() == Some(Respond::Terminate);
-    let would_end = forbidden && session.is_open();
-    let otherwise = match (forbidden, mode) {
+    let ends = decision.respond() == Some(Respond::Terminate) && session.is_opened();
+    let otherwise = match (ends, session.ended) {
         (false, _) => Outcome::NotNeeded,
-        (true, _) if session.ended.is_some() => Outcome::AlreadyEnded,
-        (true, _) if !session.is_open() => Outcome::NotNeeded,
-        (true, _) => Outcome::Observed,
+        (true, Some(_)) => Outcome::AlreadyEnded,
+        (true, None) => Outcome::Observed,
     };
     Response {
-        terminate: session.id().filter(|_| would_end && mode == Mode::Enforce).cloned(),
+        terminate: session.id().filter(|_| ends && mode == Mode::Enforce).cloned(),
         otherwise,
         // A forbidden session that has already ended is still told.
         alert: !decision.is_clean(),

@@ -24,37 +24,33 @@ pub enum TargetId {
 }
 
 impl TargetId {
-    /// Reads the `target` of a `StartSession` request.
-    pub fn parse(text: &str) -> Self {
-        if text.starts_with("mi-") {
-            return Self::ManagedNode(text.to_owned());
-        }
-        if text.starts_with("i-") {
-            return Self::Instance(text.to_owned());
-        }
-        // A cluster's name may hold underscores; the task's and the runtime's ids may not.
-        let parts = text.strip_prefix("ecs:").and_then(|rest| {
-            let (rest, runtime) = rest.rsplit_once('_')?;
-            let (cluster, task) = rest.rsplit_once('_')?;
-            Some((cluster, task, runtime))
-        });
-        match parts {
-            Some((cluster, task, runtime)) => Self::EcsTask {
-                cluster: cluster.to_owned(),
-                task: task.to_owned(),
-                runtime: runtime.to_owned(),
-            },
-            None => Self::Other(text.to_owned()),
-        }
+    /// The target of a session whose request CloudTrail left out.
+    pub(crate) fn not_reported() -> Self {
+        Self::Other("not reported".to_owned())
     }
 
-    /// Reads the target out of a resource ARN, when the ARN is one of a target.
+    /// Reads the `target` of a `StartSession` request. What is not of a known form stays whole: a refused
+    /// call holds whatever its caller wrote, and an id that reaches an ARN must not change what it names.
+    pub fn parse(text: &str) -> Self {
+        if text.strip_prefix("mi-").is_some_and(is_alphanumeric) {
+            return Self::ManagedNode(text.to_owned());
+        }
+        if text.strip_prefix("i-").is_some_and(is_alphanumeric) {
+            return Self::Instance(text.to_owned());
+        }
+        text.strip_prefix("ecs:").and_then(ecs_task).unwrap_or_else(|| Self::Other(text.to_owned()))
+    }
+
+    /// Reads the target out of a resource ARN, when the ARN is one of a target. One of a task does not tell
+    /// the container, so it is kept as it is.
     pub fn from_arn(arn: &str) -> Option<Self> {
-        let resource = arn.splitn(6, ':').nth(5)?;
+        let mut parts = arn.splitn(6, ':').skip(2);
+        let (service, resource) = (parts.next()?, parts.nth(2)?);
         let (kind, id) = resource.split_once('/')?;
-        let is_whole = !id.contains(['*', '?', '/']);
-        match kind {
-            "instance" | "managed-instance" if is_whole => Some(Self::parse(id)),
+        match (service, kind, Self::parse(id)) {
+            ("ec2", "instance", target @ Self::Instance(_))
+            | ("ssm", "managed-instance", target @ Self::ManagedNode(_)) => Some(target),
+            ("ecs", "task", _) if !id.contains(['*', '?']) => Some(Self::Other(arn.to_owned())),
             _ => None,
         }
     }
@@ -125,9 +121,16 @@ pub struct Target {
     pub tags: Tags,
     /// Its facts; `None` when the look-up failed or the node is not known to Systems Manager.
     pub facts: Option<NodeFacts>,
+    /// Whether the tags were looked up a second time, as they are before a session is ended for them.
+    pub looked_twice: bool,
 }
 
 impl Target {
+    /// A target as one look-up found it.
+    pub fn new(id: TargetId, tags: Tags, facts: Option<NodeFacts>) -> Self {
+        Self { id, tags, facts, looked_twice: false }
+    }
+
     /// The target with the name that people know it by: the `Name` tag, else the computer's name.
     pub fn describe(&self) -> String {
         let name = self.tags.get("Name").or_else(|| self.facts.as_ref()?.name.as_deref());
@@ -138,11 +141,37 @@ impl Target {
     }
 }
 
+/// `<cluster>_<task>_<runtime id>`: a cluster's name may hold underscores, the ids may not.
+fn ecs_task(text: &str) -> Option<TargetId> {
+    let (rest, runtime) = text.rsplit_once('_')?;
+    let (cluster, task) = rest.rsplit_once('_')?;
+    let is_id = |part: &str| !part.is_empty() && part.bytes().all(is_word);
+    [cluster, task, runtime].into_iter().all(is_id).then(|| TargetId::EcsTask {
+        cluster: cluster.to_owned(),
+        task: task.to_owned(),
+        runtime: runtime.to_owned(),
+    })
+}
+
+fn is_alphanumeric(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
+}
+
+fn is_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')
+}
+
 /// The partition that a region's ARNs name.
 pub fn partition(region: &str) -> &'static str {
-    match region.split('-').collect::<Vec<_>>().as_slice() {
-        ["cn", ..] => "aws-cn",
-        ["us", "gov", ..] => "aws-us-gov",
+    let mut words = region.split('-');
+    match (words.next(), words.next()) {
+        (Some("cn"), _) => "aws-cn",
+        (Some("eusc"), _) => "aws-eusc",
+        (_, Some("gov")) => "aws-us-gov",
+        (_, Some("iso")) => "aws-iso",
+        (_, Some("isob")) => "aws-iso-b",
+        (_, Some("isoe")) => "aws-iso-e",
+        (_, Some("isof")) => "aws-iso-f",
         _ => "aws",
     }
 }
@@ -164,6 +193,20 @@ mod tests {
                 Some("arn:aws:ecs:eu-west-1:111122223333:task/my_cluster/0123456789abcdef0123456789abcdef"),
             ),
             ("something-else", None),
+            // A length that AWS does not use today is no reason to lose a target.
+            ("i-01234567", Some("arn:aws:ec2:eu-west-1:111122223333:instance/i-01234567")),
+            // What could name something else in an ARN is no id.
+            ("i-", None),
+            ("i-*", None),
+            ("i-0123/../i-4567", None),
+            ("mi-0123:instance/i-0", None),
+            ("I-0123456789abcdef0", None),
+            ("i-0123 456", None),
+            ("ecs:_0123_4567", None),
+            ("ecs:cluster_0123", None),
+            ("ecs:a/b_0123_4567", None),
+            ("ecs:", None),
+            ("", None),
         ] {
             let target = TargetId::parse(text);
             assert_eq!(target.to_string(), text);
@@ -180,7 +223,15 @@ mod tests {
                 Some("mi-0123456789abcdef0"),
             ),
             ("arn:aws:ssm:us-east-1:111122223333:document/SSM-SessionManagerRunShell", None),
+            (
+                "arn:aws:ecs:us-east-1:111122223333:task/web/0123456789abcdef",
+                Some("arn:aws:ecs:us-east-1:111122223333:task/web/0123456789abcdef"),
+            ),
+            ("arn:aws:ecs:us-east-1:111122223333:task/web/*", None),
             ("arn:aws:ec2:us-east-1:111122223333:instance/*", None),
+            ("arn:aws:rds:us-east-1:111122223333:instance/i-0123456789abcdef0", None),
+            ("arn:aws:ec2:us-east-1:111122223333:instance/mi-0123456789abcdef0", None),
+            ("arn:aws:ec2", None),
             ("", None),
         ] {
             assert_eq!(
@@ -193,9 +244,15 @@ mod tests {
 
     #[test]
     fn arns_name_the_partition_of_their_region() {
-        for (region, expected) in
-            [("eu-west-1", "aws"), ("cn-north-1", "aws-cn"), ("us-gov-west-1", "aws-us-gov")]
-        {
+        for (region, expected) in [
+            ("eu-west-1", "aws"),
+            ("cn-north-1", "aws-cn"),
+            ("us-gov-west-1", "aws-us-gov"),
+            ("eusc-de-east-1", "aws-eusc"),
+            ("us-iso-east-1", "aws-iso"),
+            ("us-isob-east-1", "aws-iso-b"),
+            ("", "aws"),
+        ] {
             assert_eq!(partition(region), expected);
         }
     }

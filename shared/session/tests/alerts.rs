@@ -1,4 +1,10 @@
 //! The exact words that an operator reads, and the shape that machines read.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking, its helpers too"
+)]
 
 use std::collections::BTreeMap;
 
@@ -34,16 +40,15 @@ fn session(reason: &str) -> Session {
         "responseElements": {"sessionId": "alice-abcdefghijklmnopqrstuvwxy2"}
     });
     let event = cloudtrail::session_event(&record).unwrap().unwrap();
-    let target = Target {
-        id: TargetId::parse("i-0123456789abcdef0"),
-        tags: Tags::Known(BTreeMap::from([("Name".to_owned(), "db-1".to_owned())])),
-        facts: Some(NodeFacts {
-            name: Some("ip-10-0-1-11".to_owned()),
-            platform: Some("Amazon Linux 2023".to_owned()),
-            ip: Some("10.0.1.11".to_owned()),
-            agent_version: Some("3.3.987.0".to_owned()),
-        }),
+    let tags = Tags::Known(BTreeMap::from([("Name".to_owned(), "db-1".to_owned())]));
+    let facts = NodeFacts {
+        name: Some("ip-10-0-1-11".to_owned()),
+        platform: Some("Amazon Linux 2023".to_owned()),
+        ip: Some("10.0.1.11".to_owned()),
+        agent_version: Some("3.3.987.0".to_owned()),
     };
+    let mut target = Target::new(TargetId::parse("i-0123456789abcdef0"), tags, Some(facts));
+    target.looked_twice = true;
     Session::new(event, Some(target))
 }
 

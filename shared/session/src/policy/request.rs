@@ -48,6 +48,9 @@ impl Names {
 
 /// The action that a session's event is judged as.
 pub(super) fn action(session: &Session) -> Option<&'static str> {
+    if session.is_own {
+        return None;
+    }
     match session.event.kind {
         EventKind::Started { .. } => Some("StartSession"),
         EventKind::Resumed { .. } => Some("ResumeSession"),

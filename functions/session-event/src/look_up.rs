@@ -1,0 +1,168 @@
+//! What has to be asked about an event before it can be judged.
+//!
+//! A look-up that failed leaves its fact unknown, never absent, and is counted: a policy that needed the fact is then
+//! judged again when Lambda retries.
+
+use aws::error::AwsError;
+use aws::{principal, ssm, target};
+use lambda_runtime::tracing::warn;
+use session::event::{EventKind, SessionEvent};
+use session::ledger::SessionRecord;
+use session::policy::Lookup;
+use session::principal::{Groups, Principal, PrincipalKind};
+use session::target::{Tags, Target, TargetId};
+
+use crate::config::App;
+
+/// What look-ups found, and how many of them failed.
+#[derive(Debug)]
+pub(crate) struct Found<T> {
+    /// What was found.
+    pub(crate) value: T,
+    /// How many look-ups failed.
+    pub(crate) failed: usize,
+}
+
+/// The tags and facts of a target, asked for side by side.
+pub(crate) async fn target(app: &App, event: &SessionEvent, id: TargetId) -> Found<Target> {
+    let node = match &id {
+        TargetId::Instance(node) | TargetId::ManagedNode(node) => Some(node.clone()),
+        TargetId::EcsTask { .. } | TargetId::Other(_) => None,
+    };
+    let facts = async {
+        match &node {
+            Some(node) => target::facts(&app.clients.ssm, node).await,
+            None => Ok(None),
+        }
+    };
+    let (tags, facts) = tokio::join!(tags(app, event, &id), facts);
+    // No policy reads these facts: an alert without a computer's name is still an alert.
+    let facts = facts.unwrap_or_else(|error| {
+        note(&error);
+        None
+    });
+    Found { value: Target::new(id, tags.value, facts), failed: tags.failed }
+}
+
+/// The tags of a target.
+pub(crate) async fn tags(app: &App, event: &SessionEvent, id: &TargetId) -> Found<Tags> {
+    let Some(arn) = id.arn(&event.region, &event.account) else {
+        return Found { value: Tags::Unknown("the target is of an unknown form".to_owned()), failed: 0 };
+    };
+    match target::tags(&app.clients.tagging, &arn).await {
+        Ok(tags) => Found { value: Tags::Known(tags), failed: 0 },
+        Err(error) => {
+            note(&error);
+            Found { value: Tags::Unknown(error.reason()), failed: 1 }
+        }
+    }
+}
+
+/// The target of a session whose own event does not name it: the ledger knows it from the start, AWS while the
+/// session is open.
+pub(crate) async fn target_of_session(
+    app: &App,
+    event: &SessionEvent,
+    record: &SessionRecord,
+) -> Found<Option<TargetId>> {
+    if let Some(started) = &record.started {
+        return Found { value: Some(started.target.clone()), failed: 0 };
+    }
+    let (EventKind::Resumed { session }, None) = (&event.kind, event.target()) else {
+        return Found { value: None, failed: 0 };
+    };
+    match ssm::find(&app.clients.ssm, session).await {
+        Ok(found) => {
+            let target = found.and_then(|found| found.target);
+            Found { value: target.as_deref().map(TargetId::parse), failed: 0 }
+        }
+        Err(error) => {
+            note(&error);
+            Found { value: None, failed: 1 }
+        }
+    }
+}
+
+/// What IAM knows of the principal, as far as any policy reads it.
+pub(crate) async fn principal(app: &App, event: &SessionEvent) -> Found<(Tags, Groups)> {
+    let principal = &event.principal;
+    let (tags, groups) = tokio::join!(principal_tags(app, event, principal), groups(app, event, principal));
+    Found { value: (tags.value, groups.value), failed: tags.failed + groups.failed }
+}
+
+async fn principal_tags(app: &App, event: &SessionEvent, principal: &Principal) -> Found<Tags> {
+    if !app.policies.needs(Lookup::PrincipalTags) {
+        return Found { value: Tags::Unknown("no policy reads them".to_owned()), failed: 0 };
+    }
+    let iam = &app.clients.iam;
+    let role = principal.issuer_arn.as_deref().and_then(|arn| arn.rsplit('/').next());
+    let answer = match (&principal.kind, role) {
+        (PrincipalKind::IamUser, _) if is_local(event) => principal::user_tags(iam, &principal.name).await,
+        (
+            PrincipalKind::AssumedRole
+            | PrincipalKind::WebIdentity { .. }
+            | PrincipalKind::IdentityCenter { .. },
+            Some(role),
+        ) if is_local(event) => principal::role_tags(iam, role).await,
+        (PrincipalKind::IamUser | PrincipalKind::AssumedRole | PrincipalKind::WebIdentity { .. }, _) => {
+            return Found {
+                value: Tags::Unknown("the principal is of another account".to_owned()),
+                failed: 0,
+            };
+        }
+        // Nobody else has IAM tags.
+        _ => Ok(Default::default()),
+    };
+    match answer {
+        Ok(tags) => Found { value: Tags::Known(tags), failed: 0 },
+        Err(error) => {
+            note(&error);
+            Found { value: Tags::Unknown(error.reason()), failed: worth_another_try(&error) }
+        }
+    }
+}
+
+async fn groups(app: &App, event: &SessionEvent, principal: &Principal) -> Found<Groups> {
+    if !app.policies.needs(Lookup::PrincipalGroups) {
+        return Found { value: Groups::Unknown("no policy reads them".to_owned()), failed: 0 };
+    }
+    let answer = match principal.kind {
+        PrincipalKind::IamUser if is_local(event) => {
+            principal::groups(&app.clients.iam, &principal.name).await
+        }
+        PrincipalKind::IamUser => {
+            return Found {
+                value: Groups::Unknown("the principal is of another account".to_owned()),
+                failed: 0,
+            };
+        }
+        // Only users are in groups.
+        _ => Ok(Vec::new()),
+    };
+    match answer {
+        Ok(groups) => Found { value: Groups::Known(groups), failed: 0 },
+        Err(error) => {
+            note(&error);
+            Found { value: Groups::Unknown(error.reason()), failed: worth_another_try(&error) }
+        }
+    }
+}
+
+/// A user or role that was deleted meanwhile stays unknown.
+fn worth_another_try(error: &AwsError) -> usize {
+    usize::from(error.code != "NoSuchEntity")
+}
+
+/// IAM tells about its own account only.
+fn is_local(event: &SessionEvent) -> bool {
+    event.principal.account.as_deref().is_none_or(|account| account == event.account)
+}
+
+fn note(error: &AwsError) {
+    warn!(
+        operation = error.operation,
+        subject = error.subject,
+        causes = error.causes(),
+        "A look-up failed: the fact is unknown."
+    );
+}

@@ -1,0 +1,84 @@
+//! One harmless call to each service while the function starts.
+//!
+//! Lambda gives a starting function a full CPU and counts it to nobody's session: a connection that is opened then
+//! does not delay the first session that has to be ended. The calls also show, before anything depends on it, whether
+//! the table and the topic are there and may be used.
+
+use crate::clients::Clients;
+use crate::error::AwsError;
+use crate::ledger::Ledger;
+
+/// Calls every service at once and tells which calls failed. IAM is not called: it is asked only about people.
+pub async fn greet(clients: &Clients, ledger: &Ledger, topic: &str) -> Vec<AwsError> {
+    let (ledger, topic, tagging, ssm) = tokio::join!(
+        ledger.greet(),
+        topic_is_there(clients, topic),
+        lists_tags(clients),
+        lists_nodes(clients)
+    );
+    [ledger, topic, tagging, ssm].into_iter().filter_map(Result::err).collect()
+}
+
+async fn topic_is_there(clients: &Clients, topic: &str) -> Result<(), AwsError> {
+    let request = clients.sns.get_topic_attributes().topic_arn(topic);
+    request.send().await.map_err(|error| AwsError::new("sns:GetTopicAttributes", topic, error))?;
+    Ok(())
+}
+
+async fn lists_tags(clients: &Clients) -> Result<(), AwsError> {
+    let request = clients.tagging.get_resources().resources_per_page(1);
+    request.send().await.map_err(|error| AwsError::new("tag:GetResources", "any resource", error))?;
+    Ok(())
+}
+
+async fn lists_nodes(clients: &Clients) -> Result<(), AwsError> {
+    let request = clients.ssm.describe_instance_information().max_results(5);
+    let failed = |error| AwsError::new("ssm:DescribeInstanceInformation", "any node", error);
+    request.send().await.map_err(failed)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_dynamodb::operation::get_item::GetItemOutput;
+    use aws_sdk_iam::operation::list_user_tags::ListUserTagsOutput;
+    use aws_sdk_resourcegroupstagging::operation::get_resources::GetResourcesOutput;
+    use aws_sdk_sns::operation::get_topic_attributes::GetTopicAttributesError;
+    use aws_sdk_ssm::operation::describe_instance_information::DescribeInstanceInformationOutput;
+    use aws_smithy_mocks::{mock, mock_client};
+    use aws_smithy_types::error::ErrorMetadata;
+    use jiff::SignedDuration;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn every_service_is_greeted_and_what_is_not_there_is_named() {
+        let table =
+            mock!(aws_sdk_dynamodb::Client::get_item).then_output(|| GetItemOutput::builder().build());
+        let topic = mock!(aws_sdk_sns::Client::get_topic_attributes).then_error(|| {
+            GetTopicAttributesError::generic(ErrorMetadata::builder().code("NotFound").build())
+        });
+        let tags = mock!(aws_sdk_resourcegroupstagging::Client::get_resources)
+            .then_output(|| GetResourcesOutput::builder().build());
+        let nodes = mock!(aws_sdk_ssm::Client::describe_instance_information)
+            .then_output(|| DescribeInstanceInformationOutput::builder().build());
+        let iam = mock!(aws_sdk_iam::Client::list_user_tags)
+            .then_output(|| ListUserTagsOutput::builder().build().unwrap());
+        let clients = Clients {
+            dynamodb: mock_client!(aws_sdk_dynamodb, [&table]),
+            iam: mock_client!(aws_sdk_iam, [&iam]),
+            sns: mock_client!(aws_sdk_sns, [&topic]),
+            ssm: mock_client!(aws_sdk_ssm, [&nodes]),
+            tagging: mock_client!(aws_sdk_resourcegroupstagging, [&tags]),
+        };
+        let client = clients.dynamodb.clone();
+        let ledger = Ledger { client, table: "ledger".into(), keep: SignedDuration::from_hours(24) };
+        let failures = greet(&clients, &ledger, "arn:aws:sns:eu-west-1:111122223333:gone").await;
+        let failures: Vec<_> = failures.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            failures,
+            ["sns:GetTopicAttributes of `arn:aws:sns:eu-west-1:111122223333:gone`: NotFound"]
+        );
+        assert_eq!((table.num_calls(), tags.num_calls(), nodes.num_calls(), iam.num_calls()), (1, 1, 1, 0));
+    }
+}
