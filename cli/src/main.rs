@@ -1,11 +1,14 @@
 //! `ssm-guard`: try policies, and ask what they would have done, without an AWS account.
 //!
-//! Exit codes: 0, nothing was found; 1, violations or failed cases; 2, the work could not be done.
-//! What was asked for goes to standard output, everything else to standard error.
+//! What was asked for goes to standard output, everything else to standard error. The exit codes are in
+//! [`Found`] and in `--help`.
 
+mod archive;
 mod check;
+mod help;
+mod judge;
+mod print;
 mod replay;
-mod report;
 mod test;
 
 use std::path::PathBuf;
@@ -16,10 +19,7 @@ use clap_complete::Shell;
 
 /// Try Session Manager policies, and ask what they would have done, without an AWS account.
 #[derive(Parser)]
-#[command(
-    version,
-    after_help = "Exit codes:\n  0  nothing was found\n  1  violations were found, or cases failed\n  2  the work could not be done"
-)]
+#[command(name = "ssm-guard", version, after_help = help::EXIT_CODES, after_long_help = help::PROGRAM)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -27,50 +27,66 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Validate policies against the schema.
+    /// Validate policies and their parameters.
     ///
-    /// Every error is printed with its file, line and column, and what to do about it.
+    /// Every policy is validated strictly against the schema, as the Lambda does when it starts. Every error
+    /// is printed with its file, line and column, and what to do about it.
+    #[command(after_long_help = help::CHECK)]
     Check {
-        /// The folder of policies.
-        #[arg(default_value = "policies")]
-        policies: PathBuf,
-        /// How to print.
-        #[arg(long, value_enum, default_value_t)]
-        format: Format,
+        #[command(flatten)]
+        policies: Policies,
+        #[command(flatten)]
+        output: Output,
     },
     /// Run the ALLOW and DENY cases beside the policies.
+    ///
+    /// A case is a CloudTrail record and what the look-ups would have found. In DENY the policy of that
+    /// folder must be violated, in ALLOW it must not. A policy that forbids needs both.
+    #[command(after_long_help = help::TEST)]
     Test {
-        /// The folder of policies.
-        #[arg(default_value = "policies")]
-        policies: PathBuf,
-        /// How to print.
-        #[arg(long, value_enum, default_value_t)]
-        format: Format,
+        #[command(flatten)]
+        policies: Policies,
+        #[command(flatten)]
+        output: Output,
     },
     /// Judge recorded CloudTrail events: what would have been ended and alerted, and why.
     ///
-    /// Reads what CloudTrail delivers to S3 ({"Records": […]}), records or EventBridge events one to a
-    /// line, a JSON list, or a single record; .gz too; folders with everything below them; `-` is standard
-    /// input. The verdicts are those of the Lambda: it runs the same code.
-    Replay {
-        /// Files, folders, or `-`.
-        #[arg(required = true)]
-        inputs: Vec<PathBuf>,
-        /// The folder of policies.
-        #[arg(long, default_value = "policies")]
-        policies: PathBuf,
-        /// Tags by target: {"i-0123…": {"Owner": "team-a"}}. The tags of other targets are unknown.
-        #[arg(long)]
-        targets: Option<PathBuf>,
-        /// How to print.
-        #[arg(long, value_enum, default_value_t)]
-        format: Format,
-    },
-    /// Print completions for a shell, such as: ssm-guard completions bash > /etc/bash_completion.d/ssm-guard
+    /// Reads the files that CloudTrail delivers to S3, the output of `aws cloudtrail lookup-events`, events as
+    /// EventBridge delivers them, and bare records; one document or one to a line; packed with gzip or not.
+    /// Of a folder, everything below it is read; `-` is standard input. What cannot be read is named, and the
+    /// rest goes on.
+    ///
+    /// The verdicts are those of the Lambda in enforce mode: the same code judges. It makes no look-ups, so
+    /// facts that were not given with --targets and --principals are unknown, and policies that need them are
+    /// counted as not judged.
+    #[command(after_long_help = help::REPLAY)]
+    Replay(replay::Options),
+    /// Print the completions of a shell.
+    #[command(after_long_help = help::COMPLETIONS)]
     Completions {
         /// The shell.
         shell: Shell,
     },
+    /// Write the manual pages, one for each command, into a folder.
+    #[command(after_long_help = help::MAN)]
+    Man {
+        /// The folder.
+        folder: PathBuf,
+    },
+}
+
+#[derive(clap::Args)]
+struct Policies {
+    /// The folder of policies.
+    #[arg(value_name = "FOLDER", default_value = "policies")]
+    folder: PathBuf,
+}
+
+#[derive(clap::Args)]
+struct Output {
+    /// How to print.
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
 }
 
 /// How to print.
@@ -83,31 +99,31 @@ enum Format {
     Json,
 }
 
-/// What a command found.
+/// What a command found: its exit code.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Found {
-    Nothing,
-    Something,
+    Nothing = 0,
+    Something = 1,
+    /// Some of the work could not be done, whatever the rest found.
+    Incomplete = 2,
 }
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
-        Command::Check { policies, format } => check::run(&policies, format),
-        Command::Test { policies, format } => test::run(&policies, format),
-        Command::Replay { inputs, policies, targets, format } => {
-            replay::run(&inputs, &policies, targets.as_deref(), format)
-        }
+        Command::Check { policies, output } => check::run(&policies.folder, output.format),
+        Command::Test { policies, output } => test::run(&policies.folder, output.format),
+        Command::Replay(options) => replay::run(&options),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Arguments::command(), "ssm-guard", &mut std::io::stdout());
             Ok(Found::Nothing)
         }
+        Command::Man { folder } => help::write_pages(Arguments::command(), &folder),
     };
     match result {
-        Ok(Found::Nothing) => ExitCode::SUCCESS,
-        Ok(Found::Something) => ExitCode::from(1),
+        Ok(found) => ExitCode::from(found as u8),
         Err(error) => {
             eprintln!("ssm-guard: {error}");
-            ExitCode::from(2)
+            ExitCode::from(Found::Incomplete as u8)
         }
     }
 }

@@ -1,199 +1,166 @@
 //! `ssm-guard replay`
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
-use std::fs::{self, File};
-use std::io::{self, BufReader, IsTerminal, Read};
+use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use flate2::read::MultiGzDecoder;
-use indicatif::ProgressBar;
+use clap::Args;
+use indicatif::{HumanCount, ProgressBar};
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use session::cloudtrail;
-use session::event::{EventKind, Session, SessionId};
-use session::ledger::SessionRecord;
-use session::policy::{Decision, Policies, Respond};
-use session::principal::Groups;
-use session::redact;
-use session::target::{Tags, Target};
+use session::event::{EventKind, SessionEvent};
 
-use crate::{Format, Found, report};
+use crate::archive::{self, Item, Unreadable};
+use crate::judge::{self, Facts, Judged, NotJudged, Verdict, Would};
+use crate::{Format, Found, Output, print};
 
-/// What replay does not hold: it never looks anything up.
-const NOT_LOOKED_UP: &str = "replay makes no look-ups";
-const NOT_LISTED: &str = "not in --targets";
+/// How many records go by before the progress is drawn anew.
+const RECORDS_A_DRAW: u64 = 4096;
 
-type TagsByTarget = BTreeMap<String, BTreeMap<String, String>>;
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Files, folders, or `-`.
+    #[arg(required = true, value_name = "FILE|DIR|-")]
+    inputs: Vec<PathBuf>,
+    /// The folder of policies.
+    #[arg(long, value_name = "FOLDER", default_value = "policies")]
+    policies: PathBuf,
+    /// Tags by target: {"i-0123…": {"Owner": "team-a"}}. A target without tags is {"i-0123…": {}}.
+    #[arg(long, value_name = "FILE")]
+    targets: Option<PathBuf>,
+    /// IAM tags and groups by the ARN of a user or role: {"arn:…": {"tags": {"Team": "a"}, "groups": ["ops"]}}.
+    #[arg(long, value_name = "FILE")]
+    principals: Option<PathBuf>,
+    /// Judge only calls at or after this time: 2026-11-01 (UTC) or 2026-11-01T08:00:00Z.
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    since: Option<Timestamp>,
+    /// Judge only calls before this time.
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    until: Option<Timestamp>,
+    #[command(flatten)]
+    output: Output,
+}
 
-#[derive(Default, Serialize)]
+/// The whole report, as the JSON form has it.
+#[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Report {
-    records: usize,
-    sessions: usize,
-    would_end: usize,
-    would_alert: usize,
-    verdicts: Vec<Verdict>,
-    unreadable: Vec<String>,
+    files: u64,
+    records: u64,
+    #[serde(flatten)]
+    judged: Judged,
+    unreadable: Vec<Unreadable>,
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Verdict {
-    event: String,
-    time: String,
-    operation: String,
-    session: Option<String>,
-    principal: String,
-    target: Option<String>,
-    would: &'static str,
-    violations: Vec<Violated>,
-    not_judged: Vec<String>,
+/// What the inputs hold.
+#[derive(Default)]
+struct Archive {
+    files: u64,
+    records: u64,
+    events: Vec<SessionEvent>,
+    /// The ids of records that a later record corrects.
+    corrected: BTreeSet<String>,
+    unreadable: Vec<Unreadable>,
 }
 
-#[derive(Serialize)]
-struct Violated {
-    policy: String,
-    severity: &'static str,
-    title: String,
-}
-
-pub(crate) fn run(
-    inputs: &[PathBuf],
-    folder: &Path,
-    targets: Option<&Path>,
-    format: Format,
-) -> Result<Found, Box<dyn Error>> {
-    let policies = policy_folder::policies(folder, policy_folder::parameters(folder)?)?;
-    let tags: TagsByTarget = match targets {
-        Some(path) => serde_json::from_str(&policy_folder::read(path)?)
-            .map_err(|error| format!("{}: {error}", path.display()))?,
-        None => TagsByTarget::new(),
+pub(crate) fn run(options: &Options) -> Result<Found, Box<dyn Error>> {
+    let policies = policy_folder::policies(&options.policies, policy_folder::parameters(&options.policies)?)?;
+    let facts = Facts {
+        targets: facts(options.targets.as_deref())?,
+        principals: facts(options.principals.as_deref())?,
     };
-    let mut events = Vec::new();
-    let mut outcome = Report::default();
-    let progress = progress();
-    for file in files(inputs)? {
-        progress.set_message(format!("{} records, reading {}", outcome.records, file.display()));
-        let text = text(&file).map_err(|error| format!("{}: {error}", file.display()))?;
-        let records = records(&text).map_err(|error| format!("{}: {error}", file.display()))?;
-        for record in records {
-            outcome.records += 1;
-            match cloudtrail::session_event(&record) {
-                Ok(Some(event)) => events.push(event),
-                Ok(None) => {}
-                Err(error) => outcome.unreadable.push(format!("{}: {error}", file.display())),
+    let mut archive = Archive::read(&options.inputs);
+    archive.events.retain(|event| !archive.corrected.contains(&event.id));
+    let is_wanted = |event: &SessionEvent| {
+        options.since.is_none_or(|since| event.time >= since)
+            && options.until.is_none_or(|until| event.time < until)
+    };
+    let report = Report {
+        files: archive.files,
+        records: archive.records,
+        judged: judge::judge(&policies, &facts, archive.events, is_wanted),
+        unreadable: archive.unreadable,
+    };
+    match options.output.format {
+        Format::Text => print::text(&text(&report))?,
+        Format::Json => print::json(&report)?,
+    }
+    Ok(match (report.unreadable.is_empty(), report.judged.would_alert) {
+        (false, _) => Found::Incomplete,
+        (true, 0) => Found::Nothing,
+        (true, _) => Found::Something,
+    })
+}
+
+fn facts<T: Default + DeserializeOwned>(path: Option<&Path>) -> Result<T, Box<dyn Error>> {
+    let Some(path) = path else { return Ok(T::default()) };
+    let text = policy_folder::read(path)?;
+    serde_json::from_str(&text).map_err(|error| format!("{}: {error}", path.display()).into())
+}
+
+fn time(text: &str) -> Result<Timestamp, String> {
+    let day = |date: Date| date.to_zoned_datetime(TimeZone::UTC).ok().map(|midnight| midnight.timestamp());
+    let time = text.parse().ok().or_else(|| text.parse().ok().and_then(day));
+    time.ok_or_else(|| "neither a day (2026-11-01) nor a time (2026-11-01T08:00:00Z)".to_owned())
+}
+
+impl Archive {
+    /// Reads the inputs. Only what can be judged is kept.
+    fn read(inputs: &[PathBuf]) -> Self {
+        let (files, unreadable) = archive::files(inputs);
+        let mut archive = Self { unreadable, ..Self::default() };
+        let progress = progress();
+        for file in &files {
+            archive.files += 1;
+            archive::read(file, &mut |item| {
+                archive.take(file, item);
+                if archive.records % RECORDS_A_DRAW == 1 {
+                    progress.set_message(format!(
+                        "{} of {} files, {} records",
+                        HumanCount(archive.files),
+                        HumanCount(files.len() as u64),
+                        HumanCount(archive.records)
+                    ));
+                }
+            });
+        }
+        progress.finish_and_clear();
+        archive
+    }
+
+    fn take(&mut self, file: &Path, item: Item) {
+        match item {
+            Item::Other => self.records += 1,
+            Item::Unreadable(unreadable) => self.unreadable.push(unreadable),
+            Item::Record { record, line } => {
+                self.records += 1;
+                match cloudtrail::session_event(&record) {
+                    Ok(Some(event)) => self.keep(&record, event),
+                    Ok(None) => {}
+                    Err(error) => self.unreadable.push(Unreadable::new(file, Some(line), error)),
+                }
             }
         }
     }
-    progress.finish_and_clear();
 
-    // CloudTrail's files are not in order, and a resumed session needs its start.
-    events.sort_by(|a, b| (a.time, &a.id).cmp(&(b.time, &b.id)));
-    events.dedup_by(|a, b| a.id == b.id);
-    let starts: BTreeMap<SessionId, Session> = events
-        .iter()
-        .filter(|event| matches!(event.kind, EventKind::Started { .. }))
-        .filter_map(|event| Some((event.session()?.clone(), Session::new(event.clone(), None))))
-        .collect();
-    for mut event in events {
-        if matches!(event.kind, EventKind::Started { .. }) {
-            outcome.sessions += 1;
-        }
-        event.principal.tags = Tags::Unknown(NOT_LOOKED_UP.to_owned());
-        event.principal.groups = Groups::Unknown(NOT_LOOKED_UP.to_owned());
-        let start = event.session().and_then(|id| starts.get(id));
-        let id = event.target().or_else(|| start.and_then(|start| start.event.target())).cloned();
-        let target = id.map(|id| {
-            let tags = match tags.get(&id.to_string()) {
-                Some(tags) => Tags::Known(tags.clone()),
-                None => Tags::Unknown(NOT_LISTED.to_owned()),
-            };
-            Target { id, tags, facts: None }
-        });
-        let mut session = Session::new(event, target);
-        if let Some(start) = start {
-            SessionRecord::of_start(start).complete(&mut session);
-        }
-        judge(&policies, &session, &mut outcome);
-    }
-    print(&outcome, format)?;
-    let nothing = outcome.would_alert == 0 && outcome.unreadable.is_empty();
-    Ok(if nothing { Found::Nothing } else { Found::Something })
-}
-
-fn judge(policies: &Policies, session: &Session, outcome: &mut Report) {
-    let decision = policies.decide(session);
-    if decision.is_clean() {
-        return;
-    }
-    let ends = decision.respond() == Some(Respond::Terminate) && session.is_open();
-    outcome.would_alert += 1;
-    outcome.would_end += usize::from(ends);
-    let event = &session.event;
-    outcome.verdicts.push(Verdict {
-        event: event.id.clone(),
-        time: event.time.to_string(),
-        operation: event.operation().to_owned(),
-        session: session.id().map(|id| redact::shown(id.as_str(), 96)),
-        principal: redact::shown(&event.principal.describe(), 200),
-        target: session.target.as_ref().map(|target| redact::shown(&target.describe(), 200)),
-        would: if ends { "end and alert" } else { "alert" },
-        not_judged: not_judged(&decision),
-        violations: decision
-            .violations
-            .into_iter()
-            .map(|policy| Violated {
-                policy: policy.id,
-                severity: policy.severity.as_str(),
-                title: policy.title,
-            })
-            .collect(),
-    });
-}
-
-fn not_judged(decision: &Decision) -> Vec<String> {
-    let undecided = decision.undecided.iter().map(|undecided| {
-        format!("{} needs {}: {}", undecided.policy.id, undecided.needs.as_str(), undecided.why)
-    });
-    let failed = decision.errors.iter().map(|error| format!("{} failed: {}", error.policy, error.message));
-    undecided.chain(failed).collect()
-}
-
-fn print(outcome: &Report, format: Format) -> Result<(), Box<dyn Error>> {
-    if format == Format::Json {
-        return report::json(outcome);
-    }
-    for verdict in &outcome.verdicts {
-        report::text(&format!(
-            "{} {} by {} on {}: would {}",
-            verdict.time,
-            verdict.operation,
-            verdict.principal,
-            verdict.target.as_deref().unwrap_or("an unknown target"),
-            verdict.would
-        ))?;
-        for violated in &verdict.violations {
-            report::text(&format!("  {:<8} {}: {}", violated.severity, violated.policy, violated.title))?;
-        }
-        for policy in &verdict.not_judged {
-            report::text(&format!("  not judged: {policy}"))?;
+    fn keep(&mut self, record: &Value, event: SessionEvent) {
+        // The Lambda judges a correction too, but it is not another session.
+        let corrected = record.pointer("/addendum/originalEventID").and_then(Value::as_str);
+        self.corrected.extend(corrected.filter(|id| *id != event.id).map(str::to_owned));
+        if !matches!(event.kind, EventKind::Terminated { .. }) {
+            self.events.push(event);
         }
     }
-    for error in &outcome.unreadable {
-        report::text(&format!("unreadable: {error}"))?;
-    }
-    report::text(&format!(
-        "{} records, {} sessions: {} would be ended, {} alerted, {} unreadable.",
-        outcome.records,
-        outcome.sessions,
-        outcome.would_end,
-        outcome.would_alert,
-        outcome.unreadable.len()
-    ))
 }
 
+/// Drawn on standard error, and only when somebody is there to see it.
 fn progress() -> ProgressBar {
     if !io::stderr().is_terminal() {
         return ProgressBar::hidden();
@@ -203,94 +170,75 @@ fn progress() -> ProgressBar {
     progress
 }
 
-/// The files below the inputs, in order; a file that was named is taken whatever its name.
-fn files(inputs: &[PathBuf]) -> io::Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    for input in inputs {
-        if !input.is_dir() {
-            found.push(input.clone());
-            continue;
-        }
-        let mut folders = vec![input.clone()];
-        let first = found.len();
-        while let Some(folder) = folders.pop() {
-            for entry in fs::read_dir(&folder)? {
-                let path = entry?.path();
-                let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-                if path.is_dir() {
-                    folders.push(path);
-                } else if [".json", ".ndjson", ".jsonl", ".gz"].iter().any(|end| name.ends_with(end)) {
-                    found.push(path);
-                }
-            }
-        }
-        if let Some(below) = found.get_mut(first..) {
-            below.sort();
-        }
+fn text(report: &Report) -> String {
+    let judged = &report.judged;
+    let mut lines: Vec<_> = judged.verdicts.iter().flat_map(verdict_lines).collect();
+    lines.extend(report.unreadable.iter().map(|unreadable| format!("unreadable: {unreadable}")));
+    if !lines.is_empty() {
+        lines.push(String::new());
     }
-    Ok(found)
+    lines.extend(policy_lines(judged));
+    lines.push(format!(
+        "{}, {}, {}, {}: {} would have been ended, {} alerted; {} not readable.",
+        counted(report.files, "file"),
+        counted(report.records, "record"),
+        counted(judged.sessions as u64, "session"),
+        counted(judged.attempts as u64, "failed or refused call"),
+        HumanCount(judged.would_end as u64),
+        counted(judged.would_alert as u64, "call"),
+        HumanCount(report.unreadable.len() as u64),
+    ));
+    lines.join("\n")
 }
 
-/// The text of a file, unpacked when its first bytes say that it is packed.
-fn text(path: &Path) -> io::Result<String> {
-    let mut bytes = Vec::new();
-    if path == Path::new("-") {
-        io::stdin().lock().read_to_end(&mut bytes)?;
-    } else {
-        BufReader::new(File::open(path)?).read_to_end(&mut bytes)?;
-    }
-    let mut text = String::new();
-    if bytes.starts_with(&[0x1f, 0x8b]) {
-        MultiGzDecoder::new(bytes.as_slice()).read_to_string(&mut text)?;
-        return Ok(text);
-    }
-    bytes.as_slice().read_to_string(&mut text)?;
-    Ok(text)
+fn counted(number: u64, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{} {noun}{plural}", HumanCount(number))
 }
 
-/// The records in a text: one JSON document or one to a line, in CloudTrail's or EventBridge's wrapping.
-fn records(text: &str) -> Result<Vec<Value>, serde_json::Error> {
-    let mut records = Vec::new();
-    for document in serde_json::Deserializer::from_str(text).into_iter::<Value>() {
-        unwrap(document?, &mut records);
+fn verdict_lines(verdict: &Verdict) -> Vec<String> {
+    let would = match verdict.would {
+        Would::End => "end it and alert",
+        Would::Alert => "alert",
+    };
+    let (time, operation, principal) = (&verdict.time, &verdict.operation, &verdict.principal);
+    let target = verdict.target.as_deref().unwrap_or("an unknown target");
+    let mut lines = vec![format!("{time} {operation} by {principal} on {target}: would {would}")];
+    lines.extend(verdict.session.iter().map(|session| format!("  {:<9}{session}", "session")));
+    for violated in &verdict.violations {
+        lines.push(format!("  {:<9}{}: {}", violated.severity, violated.policy, violated.title));
     }
-    Ok(records)
+    let mut unknown: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for NotJudged { policy, needs, why } in &verdict.not_judged {
+        unknown.entry((needs, why)).or_default().push(policy.as_str());
+    }
+    for ((needs, why), policies) in unknown {
+        lines.push(format!("  {:<9}{needs} ({why}), for {}", "unknown", policies.join(", ")));
+    }
+    for failed in &verdict.failed {
+        lines.push(format!("  {:<9}{}: {}", "failed", failed.policy, failed.message));
+    }
+    lines
 }
 
-fn unwrap(document: Value, records: &mut Vec<Value>) {
-    match document {
-        Value::Array(documents) => documents.into_iter().for_each(|document| unwrap(document, records)),
-        Value::Object(mut fields) => {
-            // CloudTrail's file, EventBridge's envelope, LookupEvents' answer, or the record itself.
-            if let Some(list @ Value::Array(_)) = fields.remove("Records") {
-                unwrap(list, records);
-            } else if let Some(detail @ Value::Object(_)) = fields.remove("detail") {
-                records.push(detail);
-            } else {
-                records.push(Value::Object(fields));
-            }
-        }
-        other => records.push(other),
+/// What a team needs to know before it turns `enforce` on: how many sessions each policy is about.
+fn policy_lines(judged: &Judged) -> Vec<String> {
+    if judged.policies.is_empty() {
+        return Vec::new();
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn records_are_found_in_every_wrapping() {
-        let record = r#"{"eventName": "StartSession"}"#;
-        for text in [
-            record.to_owned(),
-            format!("[{record}]"),
-            format!("{{\"Records\": [{record}]}}"),
-            format!("{{\"detail-type\": \"AWS API Call via CloudTrail\", \"detail\": {record}}}"),
-            format!("\n{record}\n"),
-        ] {
-            assert_eq!(records(&text).unwrap(), [serde_json::from_str::<Value>(record).unwrap()], "{text}");
-        }
-        assert_eq!(records(&format!("{record}\n{record}")).unwrap().len(), 2);
-        assert!(records("not JSON").is_err());
+    let title = "Sessions by policy";
+    let ids = judged.policies.iter().map(|policy| policy.policy.len());
+    let width = ids.chain([title.len()]).max().unwrap_or_default();
+    let row = |policy: &str, cells: [&str; 4]| {
+        let [ended, alerted, not_judged, failed] = cells;
+        format!("{policy:<width$}{ended:>9}{alerted:>10}{not_judged:>12}{failed:>8}")
+    };
+    let mut lines = vec![row(title, ["ended", "alerted", "not judged", "failed"])];
+    for policy in &judged.policies {
+        let counts = [policy.would_end, policy.would_alert, policy.not_judged, policy.failed];
+        let cells = counts.map(|count| HumanCount(count as u64).to_string());
+        lines.push(row(&policy.policy, cells.each_ref().map(String::as_str)));
     }
+    lines.push(String::new());
+    lines
 }

@@ -4,48 +4,72 @@ use std::collections::BTreeSet;
 use std::error::Error;
 use std::path::Path;
 
-use serde_json::json;
+use policy_folder::Case;
+use serde::Serialize;
 use session::cases::{self, Expected};
+use session::policy::Policies;
 
-use crate::{Format, Found, report};
+use crate::{Format, Found, print};
+
+/// What the cases showed, as the JSON form has it.
+#[derive(Serialize)]
+struct Report {
+    passed: usize,
+    failed: Vec<Failure>,
+    /// Policies that forbid and lack a case in ALLOW or in DENY.
+    untested: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Failure {
+    path: String,
+    policy: String,
+    expected: &'static str,
+    error: String,
+}
 
 pub(crate) fn run(folder: &Path, format: Format) -> Result<Found, Box<dyn Error>> {
     let policies = policy_folder::policies(folder, policy_folder::parameters(folder)?)?;
-    let all = policy_folder::cases(folder)?;
-    let mut failures = Vec::new();
-    let mut covered = BTreeSet::new();
-    for case in &all {
-        covered.insert((case.policy.as_str(), case.expected == Expected::Deny));
+    let cases = policy_folder::cases(folder)?;
+    let mut failed = Vec::new();
+    for case in &cases {
         let text = policy_folder::read(&case.path)?;
         if let Err(error) = cases::run(&policies, &case.policy, case.expected, &text) {
-            failures.push((case.path.display().to_string(), error.to_string()));
+            failed.push(Failure {
+                path: case.path.display().to_string(),
+                policy: case.policy.clone(),
+                expected: case.expected.as_str(),
+                error: error.to_string(),
+            });
         }
     }
-    // A policy that no case denies could be one that never fires.
-    let untested: Vec<_> = policies
-        .abouts()
-        .filter(|about| policies.is_forbid(&about.id))
-        .filter(|about| {
-            !covered.contains(&(about.id.as_str(), true)) || !covered.contains(&(about.id.as_str(), false))
-        })
-        .map(|about| about.id.clone())
-        .collect();
-    let passed = all.len() - failures.len();
+    let report = Report { passed: cases.len() - failed.len(), failed, untested: untested(&policies, &cases) };
     match format {
-        Format::Text => {
-            for (path, error) in &failures {
-                report::text(&format!("FAILED {path}\n  {error}"))?;
-            }
-            for policy in &untested {
-                report::text(&format!("UNTESTED {policy}\n  it needs a case in ALLOW and one in DENY"))?;
-            }
-            report::text(&format!("{passed} cases passed, {} failed.", failures.len()))?;
-        }
-        Format::Json => {
-            let failed: Vec<_> =
-                failures.iter().map(|(path, error)| json!({"path": path, "error": error})).collect();
-            report::json(&json!({"passed": passed, "failed": failed, "untested": untested}))?;
-        }
+        Format::Text => print::text(&text(&report))?,
+        Format::Json => print::json(&report)?,
     }
-    Ok(if failures.is_empty() && untested.is_empty() { Found::Nothing } else { Found::Something })
+    let is_fine = report.failed.is_empty() && report.untested.is_empty();
+    Ok(if is_fine { Found::Nothing } else { Found::Something })
+}
+
+/// A policy that no case denies could be one that never fires, one that no case allows could always.
+fn untested(policies: &Policies, cases: &[Case]) -> Vec<String> {
+    let covered: BTreeSet<_> = cases.iter().map(|case| (case.policy.as_str(), case.expected)).collect();
+    let is_covered = |id: &str| {
+        [Expected::Allow, Expected::Deny].into_iter().all(|expected| covered.contains(&(id, expected)))
+    };
+    let forbids = policies.abouts().map(|about| &about.id).filter(|id| policies.is_forbid(id));
+    forbids.filter(|id| !is_covered(id)).cloned().collect()
+}
+
+fn text(report: &Report) -> String {
+    let mut lines = Vec::new();
+    for failure in &report.failed {
+        lines.push(format!("FAILED {}\n  {}", failure.path, failure.error));
+    }
+    for policy in &report.untested {
+        lines.push(format!("UNTESTED {policy}\n  hint: it needs a case in ALLOW and one in DENY"));
+    }
+    lines.push(format!("{} cases passed, {} failed.", report.passed, report.failed.len()));
+    lines.join("\n")
 }

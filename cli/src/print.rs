@@ -10,9 +10,9 @@ pub(crate) fn json(document: &impl Serialize) -> Result<(), Box<dyn Error>> {
     text(&serde_json::to_string_pretty(document)?)
 }
 
-/// Prints a line.
-pub(crate) fn text(line: &str) -> Result<(), Box<dyn Error>> {
-    match writeln!(io::stdout().lock(), "{line}") {
+/// Prints a text and ends its last line.
+pub(crate) fn text(text: &str) -> Result<(), Box<dyn Error>> {
+    match writeln!(io::stdout().lock(), "{text}") {
         // The reader has seen enough (`ssm-guard … | head`).
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         result => Ok(result?),
