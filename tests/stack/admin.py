@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, unquote
 from ministack import app
 
 import cloudtrail
+import deliveries
 import faults
 import lambda_patches
 import nodes
@@ -99,6 +100,8 @@ async def route(method, parts, query, data):
             return await idle(float(query.get("timeout", 60)))
         case "GET", "calls":
             return faults.logged(query.get("service"), query.get("operation"))
+        case "GET", "deliveries":
+            return deliveries.made(query.get("protocol"), int(query.get("after", 0)))
         case "POST", "events":
             status, answer = cloudtrail.put_events(data["Entries"])
             if status != 200:

@@ -10,6 +10,7 @@ It imports MiniStack, replaces some of its parts (`patching.py` says how), and s
 - `cloudformation_patches.py`  template properties that MiniStack refuses or drops
 - `metric_patches.py`          EMF, metric filters and JSON filter patterns
 - `iam_patches.py`             with --enforce-iam: what policy evaluation lacks for Session Manager
+- `deliveries.py`              mail, text messages and posts to other hosts are kept, not sent
 - `faults.py`                  API calls that fail on demand, and a log of every call
 - `admin.py`                   the paths under /_localaws/ by which tests steer all this
 
@@ -26,6 +27,7 @@ import asyncio
 import ctypes
 import logging
 import os
+import shutil
 import signal
 import socket
 import stat
@@ -56,9 +58,24 @@ def main():
         action="store_true",
         help="check signatures and policies; without it every call is allowed",
     )
+    parser.add_argument(
+        "--remove-state",
+        action="store_true",
+        help="remove the state folder at the end",
+    )
     options = parser.parse_args()
 
     state = os.path.abspath(options.state)
+    try:
+        run(options, state)
+    finally:
+        if options.remove_state:
+            shutil.rmtree(state, ignore_errors=True)
+    # MiniStack's worker threads may wait on processes that are gone now; nothing is left for them to do.
+    os._exit(0)
+
+
+def run(options, state):
     os.makedirs(os.path.join(state, "tmp"), exist_ok=True)
     logging.basicConfig(
         filename=os.path.join(state, "localaws.log"),
@@ -89,8 +106,6 @@ def main():
         asyncio.run(serve(application, listener, endpoint))
     finally:
         kill_descendants()
-    # MiniStack's worker threads may wait on processes that are gone now; nothing is left for them to do.
-    os._exit(0)
 
 
 def listen(port):
@@ -130,6 +145,7 @@ def set_environment(port, endpoint, state):
 
 def build_application(state):
     import cloudformation_patches
+    import deliveries
     import faults
     import lambda_patches
     import metric_patches
@@ -138,6 +154,7 @@ def build_application(state):
     lambda_patches.install()
     cloudformation_patches.install()
     metric_patches.install()
+    deliveries.install()
     session_manager.install(state)
     if os.environ["AUTH"] == "true":
         import iam_patches

@@ -219,6 +219,13 @@ class LauncherTest(unittest.TestCase):
         self.assertEqual((finished.returncode, finished.stdout), (3, ""))
         self.assertRegex(finished.stderr, rf"\Alocalaws: port {port} on 127.0.0.1 cannot be used: [^\n]+\n\Z")
 
+    def test_its_state_is_removed_when_asked_to(self):
+        own = Launcher("--remove-state")
+        self.addCleanup(own.end)
+        own.process.stdin.close()
+        own.process.wait(timeout=10)
+        self.assertFalse(os.path.exists(own.state))
+
     def test_nothing_it_started_outlives_it(self):
         for ask_to_end in ("standard input closes", signal.SIGTERM, signal.SIGINT):
             with self.subTest(ask_to_end):
@@ -602,6 +609,41 @@ class FaultTest(unittest.TestCase):
                 self.account.admin("POST", "faults", fault)
             self.assertEqual(caught.exception.code, 400)
             caught.exception.close()
+
+
+class DeliveryTest(unittest.TestCase):
+    def test_what_would_leave_this_machine_is_kept_as_its_protocol_has_it(self):
+        account = Account()
+        sns = account.client("sns")
+        topic = sns.create_topic(Name="alerts")["TopicArn"]
+        sns.subscribe(TopicArn=topic, Protocol="email", Endpoint="security@example.com")
+        only_high = json.dumps({"severity": ["high"]})
+        for protocol, endpoint in (("sms", "+12025550123"), ("https", "https://chat.example.com/hook")):
+            sns.subscribe(
+                TopicArn=topic, Protocol=protocol, Endpoint=endpoint, Attributes={"FilterPolicy": only_high}
+            )
+        bodies = {"default": "for machines", "email": "Dear reader", "https": "{}"}
+        for severity in ("low", "high"):
+            sns.publish(
+                TopicArn=topic,
+                Subject=severity,
+                Message=json.dumps(bodies),
+                MessageStructure="json",
+                MessageAttributes={"severity": {"DataType": "String", "StringValue": severity}},
+            )
+        made = account.admin("GET", "deliveries")
+        self.assertEqual(
+            [(each["protocol"], each["endpoint"], each["subject"], each["message"]) for each in made],
+            [
+                ("email", "security@example.com", "low", "Dear reader"),
+                ("email", "security@example.com", "high", "Dear reader"),
+                ("sms", "+12025550123", "high", "for machines"),
+                ("https", "https://chat.example.com/hook", "high", "{}"),
+            ],
+        )
+        self.assertEqual(account.admin("GET", f"deliveries?after={made[2]['number']}"), made[3:])
+        self.assertEqual(account.admin("GET", "deliveries?protocol=sms"), made[2:3])
+        self.assertEqual(Account().admin("GET", "deliveries"), [])
 
 
 class EnforcedIamTest(unittest.TestCase):

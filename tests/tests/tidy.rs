@@ -1,19 +1,37 @@
 //! The architecture's invariants, which no compiler checks.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
+use std::path::PathBuf;
 
-use cargo_metadata::{MetadataCommand, PackageId};
+use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, PackageId};
+use e2e::root;
 
-fn root() -> &'static Path {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+fn metadata() -> Metadata {
+    MetadataCommand::new().manifest_path(root().join("Cargo.toml")).exec().unwrap()
+}
+
+/// Every file below a folder of the repository whose name ends so.
+fn files(folder: &str, end: &str) -> Vec<PathBuf> {
+    let (mut found, mut folders) = (Vec::new(), vec![root().join(folder)]);
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() && !path.ends_with("target") && !path.ends_with(".git") {
+                folders.push(path);
+            } else if path.to_string_lossy().ends_with(end) {
+                found.push(path);
+            }
+        }
+    }
+    found
 }
 
 /// `shared/session` has no dependency, direct or not, that does I/O.
 #[test]
 fn the_pure_half_stays_pure() {
-    let metadata = MetadataCommand::new().manifest_path(root().join("Cargo.toml")).exec().unwrap();
+    let metadata = metadata();
     let names: BTreeMap<&PackageId, &str> =
         metadata.packages.iter().map(|package| (&package.id, package.name.as_str())).collect();
     let graph = metadata.resolve.as_ref().unwrap();
@@ -22,7 +40,7 @@ fn the_pure_half_stays_pure() {
         .iter()
         .map(|node| {
             let normal = node.deps.iter().filter(|dependency| {
-                dependency.dep_kinds.iter().any(|kind| kind.kind == cargo_metadata::DependencyKind::Normal)
+                dependency.dep_kinds.iter().any(|kind| kind.kind == DependencyKind::Normal)
             });
             (&node.id, normal.map(|dependency| &dependency.pkg).collect())
         })
@@ -43,35 +61,132 @@ fn the_pure_half_stays_pure() {
 
 #[test]
 fn the_pure_half_reads_no_clock_environment_file_or_socket() {
-    let mut folders = vec![root().join("shared/session/src")];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-                continue;
-            }
-            let text = fs::read_to_string(&path).unwrap();
-            for word in [
-                "Timestamp::now",
-                "SystemTime",
-                "Instant::now",
-                "env::var",
-                "std::fs",
-                "std::net::Tcp",
-                "println!",
-            ] {
-                assert!(!text.contains(word), "{} has {word}", path.display());
-            }
+    for path in files("shared/session/src", ".rs") {
+        let text = fs::read_to_string(&path).unwrap();
+        for word in [
+            "Timestamp::now",
+            "SystemTime",
+            "Instant::now",
+            "env::var",
+            "std::fs",
+            "std::net::Tcp",
+            "println!",
+        ] {
+            assert!(!text.contains(word), "{} has {word}", path.display());
+        }
+    }
+}
+
+/// Only functions know the Lambda runtime; only `shared/aws` knows the SDK; nothing depends on a function.
+#[test]
+fn dependencies_point_one_way() {
+    let metadata = metadata();
+    for package in metadata.workspace_packages() {
+        let folder = package.manifest_path.parent().unwrap().strip_prefix(&metadata.workspace_root).unwrap();
+        let is_function = folder.starts_with("functions") || folder.starts_with("benches");
+        for dependency in package.dependencies.iter().map(|dependency| dependency.name.as_str()) {
+            let knows_runtime = dependency.starts_with("lambda_") || dependency == "aws_lambda_events";
+            assert!(is_function || !knows_runtime, "{} depends on {dependency}", package.name);
+            let knows_sdk = dependency.starts_with("aws-");
+            assert!(folder == "shared/aws" || !knows_sdk, "{} depends on {dependency}", package.name);
+            assert_ne!(dependency, "session-event", "{} depends on a function", package.name);
         }
     }
 }
 
 #[test]
 fn every_package_has_the_workspace_lints() {
-    let metadata = MetadataCommand::new().manifest_path(root().join("Cargo.toml")).no_deps().exec().unwrap();
-    for package in metadata.packages {
+    for package in metadata().workspace_packages() {
         let manifest = fs::read_to_string(&package.manifest_path).unwrap();
         assert!(manifest.contains("[lints]\nworkspace = true"), "{}", package.name);
+    }
+}
+
+/// The role may do exactly what `shared/aws` calls, and what is argued here.
+#[test]
+fn the_role_allows_what_is_called_and_nothing_else() {
+    let argued = [
+        // A transaction is authorised as what it does.
+        ("dynamodb:PutItem", "TransactWriteItems puts the session's record"),
+        ("kms:Decrypt", "SNS and DynamoDB use the customer key for the caller"),
+        ("kms:GenerateDataKey", "SNS uses the customer key for the caller"),
+        ("logs:CreateLogStream", "Lambda writes the log with the function's role"),
+        ("logs:PutLogEvents", "Lambda writes the log with the function's role"),
+        ("sqs:SendMessage", "Lambda sends what failed with the function's role"),
+    ];
+    let mut called: BTreeSet<String> = BTreeSet::new();
+    for path in files("shared/aws/src", ".rs") {
+        let text = fs::read_to_string(path).unwrap();
+        let calls =
+            text.split("AwsError::new(").skip(1).filter_map(|rest| rest.trim_start().strip_prefix('"'));
+        called.extend(calls.filter_map(|rest| rest.split('"').next()).map(str::to_owned));
+    }
+    assert!(called.remove("dynamodb:TransactWriteItems"), "the ledger is written in transactions");
+    called.extend(argued.iter().map(|(action, _)| (*action).to_owned()));
+
+    let template = fs::read_to_string(root().join("infra/guard.yaml")).unwrap();
+    let role = template.split("\n  SessionEventRole:\n").nth(1).unwrap().split("\n  # ----").next().unwrap();
+    let allowed: BTreeSet<String> = role
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("- "))
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|word| {
+            word.split_once(':').is_some_and(|(service, action)| {
+                service.chars().all(|letter| letter.is_ascii_lowercase())
+                    && action.starts_with(char::is_uppercase)
+            })
+        })
+        .map(str::to_owned)
+        .collect();
+    assert_eq!(allowed, called);
+}
+
+/// Every promise in `docs/behaviour.md` is in the doc comment of each test that it names.
+#[test]
+fn every_promise_has_its_test() {
+    let mut comments: BTreeMap<String, String> = BTreeMap::new();
+    for path in ["shared", "functions", "cli", "tests"].iter().flat_map(|folder| files(folder, ".rs")) {
+        let mut comment = String::new();
+        for line in fs::read_to_string(path).unwrap().lines().map(str::trim) {
+            if let Some(text) = line.strip_prefix("/// ") {
+                comment = format!("{comment} {text}");
+            } else if let Some(rest) = line.strip_prefix("fn ").or_else(|| line.strip_prefix("async fn ")) {
+                let name = rest.split(['(', '<']).next().unwrap();
+                comments.entry(name.to_owned()).or_default().push_str(&comment);
+                comment.clear();
+            } else if !line.starts_with("#[") {
+                comment.clear();
+            }
+        }
+    }
+    let text = fs::read_to_string(root().join("docs/behaviour.md")).unwrap();
+    let promises: Vec<_> = text.split("\n- **").skip(1).collect();
+    assert!(promises.len() >= 10, "{}", promises.len());
+    for promise in promises {
+        let (sentence, rest) = promise.split_once("**").unwrap();
+        let sentence = sentence.split_whitespace().collect::<Vec<_>>().join(" ");
+        let tests: Vec<_> = rest.split_once("Tests: ").unwrap().1.split('`').skip(1).step_by(2).collect();
+        assert!(!tests.is_empty(), "{sentence}");
+        for test in tests {
+            let comment = comments.get(test).unwrap_or_else(|| panic!("there is no test `{test}`"));
+            assert!(comment.contains(&sentence), "the comment of `{test}` does not say: {sentence}");
+        }
+    }
+}
+
+/// Every alarm is explained in the runbook, and every error type and log line too.
+#[test]
+fn the_runbook_is_complete() {
+    let runbook = fs::read_to_string(root().join("docs/operations.md")).unwrap();
+    let template = fs::read_to_string(root().join("infra/guard.yaml")).unwrap();
+    for alarm in
+        template.lines().filter_map(|line| line.trim().strip_prefix("AlarmName: !Sub ${AWS::StackName}-"))
+    {
+        assert!(runbook.contains(&format!("### {alarm}\n")), "docs/operations.md has no heading {alarm}");
+    }
+    let failures = fs::read_to_string(root().join("functions/session-event/src/failure.rs")).unwrap();
+    let kinds = failures.split("=> \"").skip(1).filter_map(|rest| rest.split('"').next());
+    for kind in kinds {
+        assert!(runbook.contains(&format!("`{kind}`")), "docs/operations.md does not explain {kind}");
     }
 }

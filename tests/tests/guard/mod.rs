@@ -1,0 +1,354 @@
+//! A deployed guard, and everything that a test asks of it.
+
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use e2e::account::Account;
+use e2e::stack::Stack;
+use serde_json::{Map, Value, json};
+
+/// A node without tags.
+pub(crate) const UNTAGGED: &str = "i-0aaaaaaaaaaaaaaa1";
+/// A node with every tag that the shipped policies ask for.
+pub(crate) const TAGGED: &str = "i-0bbbbbbbbbbbbbbb2";
+
+/// The account of the records that tests write; it is replaced by the guard's own when they are delivered.
+const ACCOUNT: &str = "111122223333";
+
+/// One stack and one package for all tests.
+static SHARED: LazyLock<(Stack, PathBuf)> = LazyLock::new(|| {
+    let package = e2e::package::build("session-event").unwrap();
+    (Stack::start(0).unwrap(), package)
+});
+
+/// The function's package, as a zip; the folder beside it has the same in it.
+pub(crate) fn package() -> &'static Path {
+    &SHARED.1
+}
+
+static ACCOUNTS: AtomicU64 = AtomicU64::new(100_000_000_000);
+
+/// What was called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Start,
+    Resume,
+    End,
+}
+
+/// A CloudTrail record as real ones are: a person with a second factor, on a Monday morning.
+pub(crate) fn record(kind: Kind, number: usize, session: &str, target: &str) -> Value {
+    let (name, request) = match kind {
+        Kind::Start => ("StartSession", json!({"target": target, "reason": "CHG-1234"})),
+        Kind::Resume => ("ResumeSession", json!({"sessionId": session})),
+        Kind::End => ("TerminateSession", json!({"sessionId": session})),
+    };
+    json!({
+        "eventVersion": "1.11",
+        "userIdentity": {
+            "type": "IAMUser",
+            "principalId": "AIDAEXAMPLEEXAMPLE123",
+            "arn": "arn:aws:iam::111122223333:user/alice",
+            "accountId": ACCOUNT,
+            "accessKeyId": "ASIAEXAMPLEEXAMPLE12",
+            "userName": "alice",
+            "sessionContext": {
+                "sessionIssuer": {},
+                "attributes": {"creationDate": "2026-11-23T09:00:00Z", "mfaAuthenticated": "true"},
+            },
+        },
+        "eventTime": "2026-11-23T09:30:00Z",
+        "eventSource": "ssm.amazonaws.com",
+        "eventName": name,
+        "awsRegion": "eu-west-1",
+        "sourceIPAddress": "203.0.113.7",
+        "userAgent": "aws-cli/2.31 md/installer",
+        "requestParameters": request,
+        "responseElements": {
+            "sessionId": session,
+            "tokenValue": "Value hidden due to security reasons.",
+        },
+        "requestID": "0a1b2c3d-0000-4000-8000-000000000000",
+        "eventID": format!("event-{number}"),
+        "readOnly": false,
+        "eventType": "AwsApiCall",
+        "managementEvent": true,
+        "recipientAccountId": ACCOUNT,
+        "eventCategory": "Management",
+    })
+}
+
+/// A call that IAM refused: nothing of the request is in the record.
+pub(crate) fn refused(number: usize) -> Value {
+    let mut record = record(Kind::Start, number, "", "");
+    record["requestParameters"] = Value::Null;
+    record["responseElements"] = Value::Null;
+    record["errorCode"] = json!("AccessDenied");
+    record["errorMessage"] = json!(format!(
+        "User: arn:aws:iam::{ACCOUNT}:user/alice is not authorized to perform: ssm:StartSession on resource: \
+         arn:aws:ec2:eu-west-1:{ACCOUNT}:instance/{UNTAGGED} because no identity-based policy allows the \
+         ssm:StartSession action"
+    ));
+    record
+}
+
+/// A guard in an account of its own.
+pub(crate) struct Guard {
+    account: Account,
+    outputs: Value,
+    alerts: String,
+}
+
+impl Guard {
+    pub(crate) fn deploy(mode: &str) -> Self {
+        Self::deploy_with(&[("Mode", mode)])
+    }
+
+    pub(crate) fn deploy_with(parameters: &[(&str, &str)]) -> Self {
+        let (stack, package) = &*SHARED;
+        let account = stack.account(&ACCOUNTS.fetch_add(1, Ordering::Relaxed).to_string());
+        let outputs = stack.deploy(&account.id, ("session-event", package), parameters).unwrap();
+        let queue = account.json("sqs", "AmazonSQS.CreateQueue", &json!({"QueueName": "alerts"})).unwrap();
+        let alerts = queue["QueueUrl"].as_str().unwrap().to_owned();
+        let guard = Self { account, outputs, alerts };
+        let arn = format!("arn:aws:sqs:eu-west-1:{}:alerts", guard.account.id);
+        let subscription = [
+            ("TopicArn", guard.output("AlertTopicArn")),
+            ("Protocol", "sqs"),
+            ("Endpoint", &arn),
+            ("Attributes.entry.1.key", "RawMessageDelivery"),
+            ("Attributes.entry.1.value", "true"),
+        ];
+        guard.account.query("sns", "Subscribe", &subscription).unwrap();
+        guard.tag(UNTAGGED, json!({}));
+        guard.tag(TAGGED, json!({"Owner": "team-a", "Environment": "development", "SessionAccess": "alice"}));
+        // The records that tests deliver are of this user, whose tags a policy reads.
+        guard.account.query("iam", "CreateUser", &[("UserName", "alice")]).unwrap();
+        guard
+    }
+
+    fn output(&self, name: &str) -> &str {
+        self.outputs[name].as_str().unwrap_or_else(|| panic!("no output {name} in {}", self.outputs))
+    }
+
+    /// Makes a node known, with these tags.
+    pub(crate) fn tag(&self, node: &str, tags: Value) {
+        let mut node = json!({
+            "InstanceId": node, "ComputerName": "web-1", "PlatformName": "Amazon Linux", "PlatformVersion": "2023",
+            "IPAddress": "10.0.1.11", "AgentVersion": "3.3.987.0",
+        });
+        node["Tags"] = tags;
+        self.admin("nodes", &node);
+    }
+
+    /// A session that Session Manager knows, without the event of its start.
+    pub(crate) fn open(&self, session: &str, target: &str) -> String {
+        self.admin("sessions", &json!({"SessionId": session, "Target": target}));
+        session.to_owned()
+    }
+
+    /// Ends a session that [`Self::open`] opened, without an event.
+    pub(crate) fn end(&self, session: &str) {
+        self.admin("sessions", &json!({"SessionId": session, "Target": UNTAGGED, "Status": "Terminated"}));
+    }
+
+    /// Everything that the function printed.
+    pub(crate) fn log(&self) -> String {
+        let request = json!({"logGroupName": self.output("LogGroup")});
+        let answer = self.account.json("logs", "Logs_20140328.FilterLogEvents", &request).unwrap();
+        let lines = answer["events"].as_array().unwrap().iter().filter_map(|event| event["message"].as_str());
+        lines.collect::<Vec<_>>().join("\n")
+    }
+
+    /// Somebody with a second factor.
+    pub(crate) fn user_with_mfa(&self, name: &str) -> Account {
+        let answer = self.account.query("iam", "CreateAccessKey", &[("UserName", name)]).unwrap();
+        let user = self.account.with_key(between(&answer, "<AccessKeyId>", "</AccessKeyId>"), None);
+        let serial = format!("arn:aws:iam::{}:mfa/{name}", self.account.id);
+        let parameters = [("SerialNumber", serial.as_str()), ("TokenCode", "123456")];
+        let answer = user.query("sts", "GetSessionToken", &parameters).unwrap();
+        let key = between(&answer, "<AccessKeyId>", "</AccessKeyId>");
+        let token = between(&answer, "<SessionToken>", "</SessionToken>");
+        self.account.with_key(key, Some(token))
+    }
+
+    pub(crate) fn admin(&self, path: &str, body: &Value) {
+        self.account.admin_post(path, body).unwrap();
+    }
+
+    pub(crate) fn fault(&self, fault: &Value) {
+        self.admin("faults", fault);
+    }
+
+    pub(crate) fn clear_faults(&self) {
+        self.account.clear_faults().unwrap();
+    }
+
+    /// Has an instance of the function ready, so that the calls that follow are those of an event and not of a start.
+    pub(crate) fn warm(&self) {
+        let mut end = record(Kind::End, 0, "warm-0e34861185201706f", UNTAGGED);
+        end["eventID"] = json!("warm");
+        self.put(&[end]);
+        self.account.wait_until_idle().unwrap();
+    }
+
+    pub(crate) fn put(&self, records: &[Value]) {
+        // The guard's account is that of the event, as on AWS.
+        let text = serde_json::to_string(records).unwrap().replace(ACCOUNT, &self.account.id);
+        let records: Vec<Value> = serde_json::from_str(&text).unwrap();
+        self.account.put_events(&records).unwrap();
+    }
+
+    /// Delivers records, waits until nothing is left to do, and returns what was told meanwhile.
+    pub(crate) fn deliver(&self, records: &[Value]) -> Vec<Value> {
+        self.put(records);
+        self.settle()
+    }
+
+    /// Waits until nothing is left to do, and returns what was told meanwhile.
+    pub(crate) fn settle(&self) -> Vec<Value> {
+        self.account.wait_until_idle().unwrap();
+        self.drain(&self.alerts)
+    }
+
+    /// Waits for the next alert.
+    pub(crate) fn next_alert(&self) -> Value {
+        for _ in 0..4 {
+            if let Some(alert) = self.receive(&self.alerts, 1, 20).pop() {
+                return alert;
+            }
+        }
+        panic!("no alert in 80 s");
+    }
+
+    /// What waits in the failures queue; it is taken out.
+    pub(crate) fn failures(&self) -> Vec<Value> {
+        let text = serde_json::to_string(&self.drain(self.output("FailuresQueueUrl"))).unwrap();
+        serde_json::from_str(&text.replace(&self.account.id, ACCOUNT)).unwrap()
+    }
+
+    pub(crate) fn status(&self, session: &str) -> String {
+        for state in ["Active", "History"] {
+            let filter = json!({"State": state, "Filters": [{"key": "SessionId", "value": session}]});
+            let answer = self.account.json("ssm", "AmazonSSM.DescribeSessions", &filter).unwrap();
+            if let Some(status) = answer["Sessions"][0]["Status"].as_str() {
+                return status.to_owned();
+            }
+        }
+        panic!("there is no session {session}");
+    }
+
+    /// The names of all calls of the guard, oldest first.
+    pub(crate) fn all_calls(&self) -> Vec<String> {
+        let calls = self.account.admin("calls").unwrap();
+        let is_of_guard =
+            |call: &&Value| call["caller"].as_str().is_some_and(|arn| arn.contains(":assumed-role/"));
+        let calls = calls.as_array().unwrap().iter().filter(is_of_guard);
+        calls.map(|call| call["operation"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// How often the guard called an operation.
+    pub(crate) fn calls(&self, operation: &str) -> usize {
+        self.all_calls().iter().filter(|call| *call == operation).count()
+    }
+
+    /// Waits until the guard has called an operation so often.
+    pub(crate) fn wait_for_calls(&self, operation: &str, count: usize) {
+        while self.calls(operation) < count {
+            std::thread::yield_now();
+        }
+    }
+
+    pub(crate) fn ledger(&self) -> Ledger {
+        let mut items = Vec::new();
+        let mut request = json!({"TableName": self.output("LedgerTable"), "ConsistentRead": true});
+        loop {
+            let page = self.account.json("dynamodb", "DynamoDB_20120810.Scan", &request).unwrap();
+            items.extend(page["Items"].as_array().unwrap().iter().map(plain_item));
+            match page.get("LastEvaluatedKey") {
+                Some(key) if !key.is_null() => request["ExclusiveStartKey"] = key.clone(),
+                _ => return Ledger { account: self.account.id.clone(), items },
+            }
+        }
+    }
+
+    fn drain(&self, queue: &str) -> Vec<Value> {
+        let mut all = Vec::new();
+        loop {
+            let some = self.receive(queue, 10, 0);
+            if some.is_empty() {
+                return all;
+            }
+            all.extend(some);
+        }
+    }
+
+    fn receive(&self, queue: &str, most: u8, seconds: u8) -> Vec<Value> {
+        let request = json!({"QueueUrl": queue, "MaxNumberOfMessages": most, "WaitTimeSeconds": seconds});
+        let answer = self.account.json("sqs", "AmazonSQS.ReceiveMessage", &request).unwrap();
+        let messages = answer["Messages"].as_array().cloned().unwrap_or_default();
+        for message in &messages {
+            let delete = json!({"QueueUrl": queue, "ReceiptHandle": message["ReceiptHandle"]});
+            self.account.json("sqs", "AmazonSQS.DeleteMessage", &delete).unwrap();
+        }
+        messages
+            .iter()
+            .map(|message| serde_json::from_str(message["Body"].as_str().unwrap()).unwrap())
+            .collect()
+    }
+}
+
+/// The ledger as it was read.
+pub(crate) struct Ledger {
+    account: String,
+    items: Vec<Value>,
+}
+
+impl Ledger {
+    fn item(&self, key: &str) -> &Value {
+        let found = self.items.iter().find(|item| item["pk"] == key);
+        found.unwrap_or_else(|| panic!("no item {key} in {:#?}", self.items))
+    }
+
+    /// The verdict on an event, for which nothing is left to do.
+    pub(crate) fn verdict(&self, event: &str) -> &Value {
+        let item = self.item(&format!("event#{event}"));
+        assert_eq!(item["done"], true, "{item:#}");
+        &item["verdict"]
+    }
+
+    /// The verdict on an event for which something is left to do.
+    pub(crate) fn open_verdict(&self, event: &str) -> &Value {
+        let item = self.item(&format!("event#{event}"));
+        assert_eq!(item["done"], false, "{item:#}");
+        &item["verdict"]
+    }
+
+    /// What is known of a session.
+    pub(crate) fn session(&self, session: &str) -> &Value {
+        self.item(&format!("session#{}#eu-west-1#{session}", self.account))
+    }
+}
+
+fn plain_item(item: &Value) -> Value {
+    let fields = item.as_object().unwrap().iter().map(|(name, value)| (name.clone(), plain(value)));
+    Value::Object(fields.collect::<Map<_, _>>())
+}
+
+/// DynamoDB's typed JSON without the types.
+fn plain(value: &Value) -> Value {
+    let (kind, value) = value.as_object().unwrap().iter().next().unwrap();
+    match kind.as_str() {
+        "M" => plain_item(value),
+        "L" => value.as_array().unwrap().iter().map(plain).collect(),
+        "N" => value.as_str().unwrap().parse::<i64>().map_or_else(|_| value.clone(), Value::from),
+        "NULL" => Value::Null,
+        _ => value.clone(),
+    }
+}
+
+fn between<'a>(text: &'a str, before: &str, after: &str) -> &'a str {
+    let start = text.split_once(before).unwrap_or_else(|| panic!("no {before} in {text}")).1;
+    start.split_once(after).unwrap().0
+}
