@@ -7,6 +7,7 @@ use policy_folder::FolderError;
 use serde::Serialize;
 use session::policy::LoadError;
 
+use crate::print::counted;
 use crate::{Format, Found, print};
 
 /// What was found, as the JSON form has it.
@@ -38,7 +39,9 @@ pub(crate) fn run(folder: &Path, format: Format) -> Result<Found, Box<dyn Error>
         Err(error) => (Vec::new(), Some(error)),
     };
     match (format, &error) {
-        (Format::Text, None) => print::text(&format!("{} policies are valid.", valid.len()))?,
+        (Format::Text, None) => {
+            print::text(&format!("{} valid.", counted(valid.len(), "policy is", "policies are")))?;
+        }
         (Format::Text, Some(error)) => print::text(&error.to_string())?,
         (Format::Json, _) => {
             print::json(&Report { valid, errors: error.as_ref().map(problems).unwrap_or_default() })?;

@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::io::{self, ErrorKind, Write};
 
+use indicatif::HumanCount;
 use serde::Serialize;
 
 /// Prints a document as JSON.
@@ -17,4 +18,14 @@ pub(crate) fn text(text: &str) -> Result<(), Box<dyn Error>> {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         result => Ok(result?),
     }
+}
+
+/// A number with its thousands apart.
+pub(crate) fn count(number: usize) -> HumanCount {
+    HumanCount(number as u64)
+}
+
+/// A number and what it is of: `1 file`, `1,204 files`.
+pub(crate) fn counted(number: usize, one: &str, many: &str) -> String {
+    format!("{} {}", count(number), if number == 1 { one } else { many })
 }

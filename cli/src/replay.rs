@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use indicatif::{HumanCount, ProgressBar};
+use indicatif::ProgressBar;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -19,10 +19,11 @@ use session::event::{EventKind, SessionEvent};
 
 use crate::archive::{self, Item, Unreadable};
 use crate::judge::{self, Facts, Judged, NotJudged, Verdict, Would};
+use crate::print::{count, counted};
 use crate::{Format, Found, Output, print};
 
 /// How many records go by before the progress is drawn anew.
-const RECORDS_A_DRAW: u64 = 4096;
+const RECORDS_A_DRAW: usize = 4096;
 
 #[derive(Args)]
 pub(crate) struct Options {
@@ -52,8 +53,8 @@ pub(crate) struct Options {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Report {
-    files: u64,
-    records: u64,
+    files: usize,
+    records: usize,
     #[serde(flatten)]
     judged: Judged,
     unreadable: Vec<Unreadable>,
@@ -62,8 +63,8 @@ struct Report {
 /// What the inputs hold.
 #[derive(Default)]
 struct Archive {
-    files: u64,
-    records: u64,
+    files: usize,
+    records: usize,
     events: Vec<SessionEvent>,
     /// The ids of records that a later record corrects.
     corrected: BTreeSet<String>,
@@ -124,9 +125,9 @@ impl Archive {
                 if archive.records % RECORDS_A_DRAW == 1 {
                     progress.set_message(format!(
                         "{} of {} files, {} records",
-                        HumanCount(archive.files),
-                        HumanCount(files.len() as u64),
-                        HumanCount(archive.records)
+                        count(archive.files),
+                        count(files.len()),
+                        count(archive.records)
                     ));
                 }
             });
@@ -180,20 +181,15 @@ fn text(report: &Report) -> String {
     lines.extend(policy_lines(judged));
     lines.push(format!(
         "{}, {}, {}, {}: {} would have been ended, {} alerted; {} not readable.",
-        counted(report.files, "file"),
-        counted(report.records, "record"),
-        counted(judged.sessions as u64, "session"),
-        counted(judged.attempts as u64, "failed or refused call"),
-        HumanCount(judged.would_end as u64),
-        counted(judged.would_alert as u64, "call"),
-        HumanCount(report.unreadable.len() as u64),
+        counted(report.files, "file", "files"),
+        counted(report.records, "record", "records"),
+        counted(judged.sessions, "session", "sessions"),
+        counted(judged.attempts, "failed or refused call", "failed or refused calls"),
+        count(judged.would_end),
+        counted(judged.would_alert, "call", "calls"),
+        count(report.unreadable.len()),
     ));
     lines.join("\n")
-}
-
-fn counted(number: u64, noun: &str) -> String {
-    let plural = if number == 1 { "" } else { "s" };
-    format!("{} {noun}{plural}", HumanCount(number))
 }
 
 fn verdict_lines(verdict: &Verdict) -> Vec<String> {
@@ -236,7 +232,7 @@ fn policy_lines(judged: &Judged) -> Vec<String> {
     let mut lines = vec![row(title, ["ended", "alerted", "not judged", "failed"])];
     for policy in &judged.policies {
         let counts = [policy.would_end, policy.would_alert, policy.not_judged, policy.failed];
-        let cells = counts.map(|count| HumanCount(count as u64).to_string());
+        let cells = counts.map(|number| count(number).to_string());
         lines.push(row(&policy.policy, cells.each_ref().map(String::as_str)));
     }
     lines.push(String::new());

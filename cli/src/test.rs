@@ -9,6 +9,7 @@ use serde::Serialize;
 use session::cases::{self, Expected};
 use session::policy::Policies;
 
+use crate::print::counted;
 use crate::{Format, Found, print};
 
 /// What the cases showed, as the JSON form has it.
@@ -70,6 +71,10 @@ fn text(report: &Report) -> String {
     for policy in &report.untested {
         lines.push(format!("UNTESTED {policy}\n  hint: it needs a case in ALLOW and one in DENY"));
     }
-    lines.push(format!("{} cases passed, {} failed.", report.passed, report.failed.len()));
+    lines.push(format!(
+        "{} passed, {} failed.",
+        counted(report.passed, "case", "cases"),
+        report.failed.len()
+    ));
     lines.join("\n")
 }

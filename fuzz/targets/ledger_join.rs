@@ -24,7 +24,8 @@ struct Step {
 
 impl Step {
     fn new(number: usize, byte: u8) -> Self {
-        let name = ["StartSession", "ResumeSession", "TerminateSession", "ResumeSession"][usize::from(byte & 3)];
+        let name =
+            ["StartSession", "ResumeSession", "TerminateSession", "ResumeSession"][usize::from(byte & 3)];
         // A session is started once, whatever else happens; its second is as good as any.
         let second = if name == "StartSession" { 0 } else { (byte >> 2) & 7 };
         let record = json!({
@@ -45,31 +46,38 @@ impl Step {
         Self { session: Session::new(event, None), decision, outcome }
     }
 
-    fn join(&self, record: &mut SessionRecord) {
-        let verdict = Verdict::new(&self.session, &self.decision, &self.outcome, Mode::Enforce);
-        record.join(&self.session, verdict.clone(), &self.outcome);
-        // A later run on the same event changes nothing when it finds the same.
-        let once = record.clone();
-        record.revise(&self.session.event.id, verdict, &self.outcome);
-        assert_eq!(*record, once);
+    fn verdict(&self) -> Verdict {
+        Verdict::new(&self.session, &self.decision, &self.outcome, Mode::Enforce)
     }
+}
+
+fn joined(steps: &[Step]) -> SessionRecord {
+    let mut record = SessionRecord::default();
+    for step in steps {
+        record.join(&step.session, step.verdict(), &step.outcome);
+    }
+    record
+}
+
+/// A later run on each event, which finds what the first one found.
+fn revised(mut record: SessionRecord, steps: &[Step]) -> SessionRecord {
+    for step in steps {
+        record.revise(&step.session.event.id, step.verdict(), &step.outcome);
+    }
+    record
 }
 
 fuzz_target!(|bytes: &[u8]| {
     let Some((turn, bytes)) = bytes.split_first() else { return };
     let mut steps: Vec<_> =
         bytes.iter().take(MOST).enumerate().map(|(number, byte)| Step::new(number, *byte)).collect();
-    let join = |steps: &[Step]| {
-        let mut record = SessionRecord::default();
-        steps.iter().for_each(|step| step.join(&mut record));
-        record
-    };
-    let record = join(&steps);
-    assert!(record.verdicts.len() == steps.len().min(VERDICTS_KEPT));
+    let record = joined(&steps);
+    assert_eq!(record.verdicts.len(), steps.len().min(VERDICTS_KEPT));
+    assert_eq!(revised(record.clone(), &steps), record);
     if !steps.is_empty() {
         let turn = usize::from(*turn) % steps.len();
         steps.rotate_left(turn);
         steps[turn / 2..].reverse();
     }
-    assert_eq!(join(&steps), record);
+    assert_eq!(joined(&steps), record);
 });

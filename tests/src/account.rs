@@ -92,7 +92,12 @@ impl Account {
     pub fn make_bucket(&self, bucket: &str) -> Result<(), String> {
         let path = format!("/{bucket}");
         let call = Call { what: bucket, service: "s3", path: &path, headers: &[] };
-        self.send("PUT", call, Some(String::new())).map(|_| ())
+        let region = &self.region;
+        let body = format!(
+            "<CreateBucketConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">\
+             <LocationConstraint>{region}</LocationConstraint></CreateBucketConfiguration>"
+        );
+        self.send("PUT", call, Some(body)).map(|_| ())
     }
 
     /// Asks one of the stack's own paths.

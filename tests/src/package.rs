@@ -1,6 +1,6 @@
 //! The packages of the functions: a release binary beside the policies, as users deploy it.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -36,8 +36,8 @@ pub fn build_with(function: &str, on_progress: &dyn Fn(u32, u32)) -> Result<Path
 }
 
 fn cargo(function: &str) -> Command {
-    let mut cargo = Command::new("cargo");
-    cargo.args(["build", "--release", "--locked", "--package", function]).current_dir(root());
+    let mut cargo = tools::cargo();
+    cargo.args(["build", "--release", "--locked", "--package", function]);
     cargo
 }
 
@@ -51,8 +51,21 @@ fn crates_built(line: &str) -> Option<(u32, u32)> {
 
 fn put_together(function: &str) -> Result<PathBuf, String> {
     let folder = target().join("package").join(function);
-    assemble(function, &folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    zip(&folder)
+    let failed = |error: io::Error| format!("{}: {error}", folder.display());
+    // The demo and the tests may do this at the same time; the lock goes with the file.
+    let lock = lock().map_err(failed)?;
+    assemble(function, &folder).map_err(failed)?;
+    let archive = zip(&folder);
+    drop(lock);
+    archive
+}
+
+fn lock() -> io::Result<File> {
+    let packages = target().join("package");
+    fs::create_dir_all(&packages)?;
+    let file = File::create(packages.join("lock"))?;
+    file.lock()?;
+    Ok(file)
 }
 
 fn assemble(function: &str, folder: &Path) -> io::Result<()> {
@@ -83,8 +96,11 @@ fn zip(folder: &Path) -> Result<PathBuf, String> {
     let archive = folder.with_extension("zip");
     let python = tools::python("tests/stack/requirements.txt")?;
     let mut command = Command::new(python);
-    command.args(["-m", "zipfile", "-c"]).arg(&archive).args(["bootstrap", "policies"]).current_dir(folder);
+    // Whoever reads the archive at this moment reads the old one or the new one.
+    let new = folder.with_extension("zip.new");
+    command.args(["-m", "zipfile", "-c"]).arg(&new).args(["bootstrap", "policies"]).current_dir(folder);
     tools::run(&mut command, "python -m zipfile")?;
+    fs::rename(&new, &archive).map_err(|error| format!("{}: {error}", archive.display()))?;
     Ok(archive)
 }
 

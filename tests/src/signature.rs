@@ -75,7 +75,8 @@ mod tests {
         };
         let time = "20150830T123600Z";
         let headers = [("host", "example.amazonaws.com"), ("x-amz-date", time)];
-        let request = |method| Request { method, path: "/", headers: &headers, body_hash: &hash(b"") };
+        let body_hash = hash(b"");
+        let request = |method| Request { method, path: "/", headers: &headers, body_hash: &body_hash };
         for (method, expected) in [
             ("GET", "5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31"),
             ("POST", "5da7c1a2acd57cee7505fc6676e4e544621c30862966e37dddb68e92efbe5d6b"),

@@ -39,6 +39,25 @@ pub fn python_with(requirements: &str, on_install: &dyn Fn()) -> Result<PathBuf,
     Ok(python)
 }
 
+/// Cargo, in the repository, as a person would call it.
+///
+/// A cargo that runs this program has set variables about *its* package, and build scripts are run again when those change:
+/// without this, `cargo build` by hand and by a test would each rebuild what the other built.
+pub fn cargo() -> Command {
+    let mut cargo = Command::new("cargo");
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy();
+        let is_of_package = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_", "CARGO_PRIMARY_"]
+            .iter()
+            .any(|prefix| name.starts_with(prefix));
+        if is_of_package {
+            cargo.env_remove(&*name);
+        }
+    }
+    cargo.current_dir(root());
+    cargo
+}
+
 /// A program of crates.io; built when it is not there yet.
 pub fn cargo_program(package: &str, version: &str, arguments: &[&str]) -> Result<PathBuf, String> {
     let folder = home(package, version);
@@ -47,7 +66,7 @@ pub fn cargo_program(package: &str, version: &str, arguments: &[&str]) -> Result
         return Ok(program);
     }
     eprintln!("Building {package} {version} (once, below target/tools) ...");
-    let mut install = Command::new("cargo");
+    let mut install = cargo();
     install.args(["install", "--quiet", "--locked", "--version", version, "--root"]).arg(&folder);
     install.args(arguments).arg(package).env("CARGO_TARGET_DIR", target().join("tools/build"));
     run(&mut install, &format!("cargo install {package}"))?;

@@ -135,6 +135,11 @@ def install():
         handler.disable_nagle_algorithm = True
         return handler
 
+    # CloudFormation names the function and no account: its namesakes in other accounts would be killed too.
+    @replace(lambda_svc, "invalidate_worker")
+    def invalidate_worker(original, name, qualifier=None, account=None, region=None):
+        original(name, qualifier, account or scope.account(), region or scope.region())
+
     @replace(lambda_svc, "execution_credentials")
     def credentials_for_pooled_runtimes(_original, config):
         return execution_credentials(config)

@@ -15,6 +15,7 @@ session documents, stream to CloudWatch Logs.
 """
 
 import base64
+import functools
 import json
 import logging
 import os
@@ -325,7 +326,8 @@ def upload_log(session):
     if not prefix:
         key = key.lstrip("/")
     status, _, body = app.call_service_handler_sync(
-        s3.handle_request,
+        # The agent signs with the role of its node, of which this stack knows nothing.
+        functools.partial(s3.handle_request, internal=True),
         "PUT",
         f"/{bucket}/{key}",
         {

@@ -731,6 +731,19 @@ class EnforcedIamTest(unittest.TestCase):
         self.assertIsNone(error_of(ssm.terminate_session, SessionId=own))
         self.assertEqual(error_of(ssm.terminate_session, SessionId="bob-1"), "AccessDeniedException")
 
+    def test_a_node_may_put_its_logs_in_the_bucket(self):
+        self.account.client("s3").create_bucket(
+            Bucket="enforced-logs", CreateBucketConfiguration={"LocationConstraint": REGION}
+        )
+        self.account.admin("POST", "session-preferences", {"s3BucketName": "enforced-logs"})
+        self.account.admin("POST", "nodes", {"InstanceId": NODE, "Tags": {"Owner": "alice"}, "Shell": True})
+        session = self.account.client("ssm").start_session(Target=NODE)["SessionId"]
+        self.account.admin("POST", f"sessions/{session}/wait", {"for": "$ "})
+        self.account.admin("POST", f"sessions/{session}/input", {"text": "exit\n"})
+        self.account.admin("POST", f"sessions/{session}/wait", {"status": "Terminated"})
+        log = self.account.client("s3").get_object(Bucket="enforced-logs", Key=f"{session}.log")
+        self.assertIn(b"$ exit\r\r\n", log["Body"].read())
+
     def test_an_unknown_key_is_refused(self):
         ssm = self.account.client("ssm", "AKIAIOSFODNN7EXAMPLE")
         self.assertEqual(error_of(ssm.describe_sessions, State="Active"), "UnrecognizedClientException")

@@ -256,10 +256,13 @@ fn a_function_killed_at_any_step_finishes_when_retried() {
         guard.fault(&json!({"service": service, "operation": operation, "kill": when, "skip": skip}));
         let alerts = guard.deliver(&[record(Kind::Start, number, &session, UNTAGGED)]);
         guard.clear_faults();
-        assert_eq!(guard.status(&session), "Terminated", "{step}");
-        // What was told and not written down is told again: at least once.
-        let told_twice = (operation == "Publish" && when == "after") || (skip == 2 && when == "before");
-        assert_eq!(alerts.len(), if told_twice { 2 } else { 1 }, "{step}: {alerts:#?}");
+        let failures = guard.failures();
+        assert!(failures.is_empty(), "{step}: {failures:#?}");
+        assert_eq!(guard.status(&session), "Terminated", "{step}: {}", guard.log());
+        // What was told and not written down is told again. The guard's own TerminateSession is an event too, and from
+        // there on its run may be the one that meets the fault, while the first is anywhere.
+        let most = if number <= 5 { 1 } else { 2 };
+        assert!((1..=most).contains(&alerts.len()), "{step}: {alerts:#?}");
         assert!(
             alerts.iter().all(|alert| alert["unmapped"]["outcome"] == "terminated"),
             "{step}: {alerts:#?}"
@@ -271,7 +274,6 @@ fn a_function_killed_at_any_step_finishes_when_retried() {
             "terminated",
             "{step}"
         );
-        assert!(guard.failures().is_empty(), "{step}");
     }
 }
 
@@ -295,17 +297,14 @@ fn an_unreadable_event_is_told_once_and_kept() {
 fn a_failed_look_up_ends_nothing_and_is_judged_again() {
     let guard = Guard::deploy("enforce");
     let session = guard.open("alice-aaaaaaaaaaaaaaaaaaaaaaaaan", UNTAGGED);
+    guard.warm();
     guard
         .fault(&json!({"service": "tagging", "operation": "GetResources", "error": "AccessDeniedException"}));
     let alerts = guard.deliver(&[record(Kind::Start, 1, &session, UNTAGGED)]);
     let told: Vec<_> = alerts.iter().map(|alert| alert["unmapped"]["kind"].as_str().unwrap()).collect();
     assert_eq!(told, ["undecided", "violation"]);
-    assert!(
-        alerts[0]["unmapped"]["not_judged"][0]
-            .as_str()
-            .unwrap()
-            .starts_with("target-without-tags needs the target's tags")
-    );
+    let not_judged = alerts[0]["unmapped"]["not_judged"].to_string();
+    assert!(not_judged.contains("target-without-tags needs the target's tags"), "{not_judged}");
     assert_eq!(guard.status(&session), "Terminated");
 }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 
-use e2e::{package, root, tools};
+use e2e::{package, root, target, tools};
 
 const CFN_GUARD: &str = "3.2.1";
 const CARGO_DENY: &str = "0.20.2";
@@ -21,10 +21,10 @@ fn main() -> ExitCode {
         ("documentation", || cargo(&["doc", "--workspace", "--no-deps", "--locked"])),
         ("licences, bans and sources", licences),
         ("templates", templates),
-        ("policies", policies),
         ("the local stack", stack),
         ("functions", || package::build("session-event").map(|_| ())),
         ("tests", || cargo(&["test", "--workspace", "--locked", "--no-fail-fast"])),
+        ("policies", policies),
         ("fuzz targets", fuzz_targets),
     ];
     let began = Instant::now();
@@ -42,8 +42,8 @@ fn main() -> ExitCode {
 }
 
 fn cargo(arguments: &[&str]) -> Result<(), String> {
-    let mut command = Command::new("cargo");
-    command.args(arguments).current_dir(root()).env("RUSTDOCFLAGS", "--deny warnings");
+    let mut command = tools::cargo();
+    command.args(arguments).env("RUSTDOCFLAGS", "--deny warnings");
     let status = command.status().map_err(|error| format!("cargo cannot be started: {error}"))?;
     if status.success() { Ok(()) } else { Err(format!("cargo {}: {status}", arguments.join(" "))) }
 }
@@ -68,9 +68,11 @@ fn templates() -> Result<(), String> {
     checked(&guard, &["test", "--rules-file", "infra/rules.guard", "--test-data", "infra/rules_tests.yaml"])
 }
 
+/// With the command line that the tests have just built.
 fn policies() -> Result<(), String> {
-    cargo(&["run", "--quiet", "--locked", "--package", "ssm-guard", "--", "check", "policies"])?;
-    cargo(&["run", "--quiet", "--locked", "--package", "ssm-guard", "--", "test", "policies"])
+    let guard = target().join("debug/ssm-guard");
+    checked(&guard, &["check", "policies"])?;
+    checked(&guard, &["test", "policies"])
 }
 
 fn stack() -> Result<(), String> {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use rustix::process::{Pid, test_kill_process};
 use serde_json::{Value, json};
 
-use super::guard::{FORGOTTEN, Guard, MAIL, Node, Opened, People, Person, Shell, TELEPHONE, Told, WEB};
+use super::guard::{FORGOTTEN, Guard, MAIL, Node, Opened, People, Person, Shell, TELEPHONE, Told, WEB, at};
 use super::layout::{Row, Tone, milliseconds};
 use super::screen::Screen;
 use crate::stack::Stack;
@@ -55,12 +55,17 @@ impl Stage<'_> {
         let told = self.judged(played)?;
         let judged = opened.at.elapsed();
         self.policies(told.first());
-        let status = self.guard.described(&opened.session)?["Status"].clone();
+        let status = self.guard.status(&opened.session)?;
         if status != "Connected" {
             return Err(format!("act 1: alice's session should be Connected and is {status}"));
         }
         let result = if told.is_empty() { "left alone" } else { "left open, told" };
-        self.fact("result", Tone::Good, &format!("{result}; judged within {}", milliseconds(judged)));
+        self.fact("result", Tone::Good, &format!("{result}; judged in {}", milliseconds(judged)));
+        if !told.is_empty() {
+            self.paragraph(
+                "It is late. That is worth a note at low severity, and no reason to end anything.",
+            );
+        }
         played.rows.push(row(alice.name, WEB, told.first(), (Tone::Good, result), None));
 
         let shell = Shell::of(self.guard, &opened.session)?;
@@ -95,8 +100,8 @@ impl Stage<'_> {
         let opened = bob.open(FORGOTTEN, json!({}))?;
         let told = self.told_of(&opened, "observed", 2, played)?;
         self.policies(Some(&told));
-        let status = self.guard.described(&opened.session)?["Status"].clone();
-        self.fact("result", Tone::Warning, &format!("left open ({}), told", status.as_str().unwrap_or("?")));
+        let status = self.guard.status(&opened.session)?;
+        self.fact("result", Tone::Warning, &format!("left open ({status}), told"));
         self.fact("mail", Tone::Plain, &told.mail.0);
         played.rows.push(row(bob.name, FORGOTTEN, Some(&told), (Tone::Warning, "left open, told"), None));
         Ok(opened.session)
@@ -211,7 +216,7 @@ impl Stage<'_> {
         let told = told.first().ok_or("act 6: nobody was told that carol was refused")?;
         self.policies(Some(told));
         self.fact("result", Tone::Warning, "AccessDenied, told");
-        self.finding(told)?;
+        self.finding(told);
         played.rows.push(row(carol.name, WEB, Some(told), (Tone::Warning, "refused, told"), None));
         Ok(())
     }
@@ -252,9 +257,9 @@ impl Stage<'_> {
         let told = self.judged(played)?;
         let of_session = told
             .into_iter()
-            .find(|told| told.finding["unmapped"]["session_id"] == opened.session.as_str())
+            .find(|told| *at(&told.finding, "/unmapped/session_id") == opened.session.as_str())
             .ok_or_else(|| format!("act {act}: nobody was told of {}", opened.session))?;
-        match &of_session.finding["unmapped"]["outcome"] {
+        match at(&of_session.finding, "/unmapped/outcome") {
             Value::String(told) if told == outcome => Ok(of_session),
             other => Err(format!("act {act}: the alert says {other} where it should say {outcome}")),
         }
@@ -279,7 +284,7 @@ impl Stage<'_> {
             self.fact("policy", Tone::Plain, "none forbids it");
         }
         for (number, policy) in policies.iter().enumerate() {
-            let of = |name: &str| policy[name].as_str().unwrap_or_default();
+            let of = |name: &str| policy.get(name).and_then(Value::as_str).unwrap_or_default();
             let text = format!("{} ({}): {}", of("id"), of("severity"), of("title"));
             self.fact(if number == 0 { "policy" } else { "" }, Tone::Plain, &text);
         }
@@ -298,33 +303,37 @@ impl Stage<'_> {
 
     /// The card as Slack or Teams draw it: the title in bold, the marks of the text followed.
     fn chat(&self, told: &Told) {
-        let content = &told.chat["content"];
-        let of = |name: &str| content[name].as_str().unwrap_or_default();
+        let content = at(&told.chat, "/content");
+        let of = |name: &str| content.get(name).and_then(Value::as_str).unwrap_or_default();
         let title = of("title").replace(":rotating_light:", "(!)").replace(":warning:", "(!)");
         let mut lines = vec![(Tone::Bad, as_chat_shows(&title))];
         lines.extend(of("description").lines().map(|line| (Tone::Plain, as_chat_shows(line))));
-        let steps = content["nextSteps"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        let steps = at(content, "/nextSteps").as_array().into_iter().flatten().filter_map(Value::as_str);
         lines.push((Tone::Strong, "Next steps".to_owned()));
         lines.extend(steps.map(|step| (Tone::Plain, format!("- {}", as_chat_shows(step)))));
-        let thread = told.chat["metadata"]["threadId"].as_str().unwrap_or_default();
+        let thread = at(&told.chat, "/metadata/threadId").as_str().unwrap_or_default();
         self.screen.lines(&self.screen.layout().card(&format!("chat, thread {thread}"), &lines));
     }
 
-    fn finding(&self, told: &Told) -> Result<(), String> {
-        let finding = &told.finding;
-        let evidence = &finding["evidences"][0];
-        let shown = json!({
-            "class_name": finding["class_name"], "severity": finding["severity"], "message": finding["message"],
-            "action": finding["action"],
-            "evidences": [{"actor": {"user": {
-                "name": evidence["actor"]["user"]["name"], "has_mfa": evidence["actor"]["user"]["has_mfa"],
-            }}, "api": evidence["api"]}],
-        });
-        let text = serde_json::to_string_pretty(&shown).map_err(|error| error.to_string())?;
-        let lines: Vec<_> = text.lines().map(|line| (Tone::Plain, line.to_owned())).collect();
-        let title = "finding in the SIEM's queue: OCSF 2004, a part of it";
+    fn finding(&self, told: &Told) {
+        let paths = [
+            "class_name",
+            "severity",
+            "message",
+            "action",
+            "evidences/0/actor/user/name",
+            "evidences/0/actor/user/has_mfa",
+            "evidences/0/api/operation",
+            "unmapped/policies/0/id",
+        ];
+        let widest = paths.iter().map(|path| path.len()).max().unwrap_or_default() + 2;
+        let lines: Vec<_> = paths
+            .iter()
+            .filter_map(|path| Some((path, told.finding.pointer(&format!("/{path}"))?)))
+            .map(|(path, value)| (Tone::Plain, format!("{path:widest$}{value}")))
+            .collect();
+        let title = "finding in the SIEM's queue: OCSF 2004, some of its fields";
         self.screen.lines(&self.screen.layout().card(title, &lines));
-        Ok(())
     }
 
     fn transcript(&self, title: &str, lines: &[String]) {
@@ -340,13 +349,17 @@ impl Stage<'_> {
     }
 
     fn no_log(&self) -> Result<(), String> {
-        self.paragraph("No log: this machine has no `script`, and without it the agent has none either.");
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        if std::env::split_paths(&path).any(|folder| folder.join("script").exists()) {
+            return Err("act 1: alice's log is not in the bucket".to_owned());
+        }
+        self.paragraph("No log: this machine has no `script`, and without it the agent makes none either.");
         Ok(())
     }
 }
 
 fn violations(told: Option<&Told>) -> Vec<Value> {
-    let policies = told.map(|told| &told.finding["unmapped"]["policies"]);
+    let policies = told.map(|told| at(&told.finding, "/unmapped/policies"));
     policies.and_then(Value::as_array).cloned().unwrap_or_default()
 }
 
@@ -358,7 +371,7 @@ fn row(
     after: Option<Duration>,
 ) -> Row {
     let policies = violations(told);
-    let policies = policies.iter().filter_map(|policy| policy["id"].as_str().map(str::to_owned));
+    let policies = policies.iter().filter_map(|policy| at(policy, "/id").as_str().map(str::to_owned));
     Row {
         who: who.to_owned(),
         target: node.name.to_owned(),
@@ -380,13 +393,9 @@ fn bucket(object: &str) -> &str {
     object.rsplit_once('/').map_or(object, |(bucket, _)| bucket)
 }
 
-/// Text of a chat notification without what only the wire needs.
+/// Text of a chat notification without the escapes that only the wire needs.
 fn as_chat_shows(text: &str) -> String {
-    let text = text.replace('\u{200b}', "").replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&");
-    match text.strip_prefix('*').and_then(|text| text.split_once(":* ")) {
-        Some((label, value)) => format!("{label}:  {value}"),
-        None => text,
-    }
+    text.replace('\u{200b}', "").replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
 }
 
 #[cfg(test)]
@@ -394,15 +403,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn chat_shows_neither_escapes_nor_marks() {
-        for (text, expected) in [
-            ("*Who:* IAM user bob", "Who:  IAM user bob"),
-            ("a &lt;b&gt; &amp; c", "a <b> & c"),
-            ("SSM_\u{200b}SessionManager", "SSM_SessionManager"),
-            ("*not a label*", "*not a label*"),
-        ] {
-            assert_eq!(as_chat_shows(text), expected);
-        }
+    fn chat_shows_no_escapes() {
+        assert_eq!(as_chat_shows("*Who:* a &lt;b&gt; &amp; SSM_\u{200b}c"), "*Who:* a <b> & SSM_c");
     }
 
     #[test]

@@ -206,19 +206,20 @@ impl Guard {
     pub(super) fn told(&self) -> Result<Vec<Told>, String> {
         let deliveries = self.root.admin(&format!("deliveries?after={}", self.read.get()))?;
         let deliveries = deliveries.as_array().map(Vec::as_slice).unwrap_or_default();
-        if let Some(number) = deliveries.last().and_then(|last| last["number"].as_u64()) {
+        if let Some(number) = deliveries.last().and_then(|last| at(last, "/number").as_u64()) {
             self.read.set(number);
         }
         let mut told = Vec::new();
         for message in self.receive()? {
             let of = |protocol: &str| {
-                let is_it =
-                    |each: &&Value| each["messageId"] == message["MessageId"] && each["protocol"] == protocol;
+                let is_it = |each: &&Value| {
+                    at(each, "/messageId") == at(&message, "/MessageId") && *at(each, "/protocol") == protocol
+                };
                 let found = deliveries.iter().find(is_it);
                 found.ok_or_else(|| format!("an alert did not reach the subscriber by {protocol}"))
             };
             let finding = parsed(text(&message, "Message")?)?;
-            if finding["class_uid"] != 2004 {
+            if *at(&finding, "/class_uid") != 2004 {
                 // An alarm: the topic carries those too, as CloudWatch writes them.
                 continue;
             }
@@ -238,27 +239,27 @@ impl Guard {
         loop {
             let request = json!({"QueueUrl": self.queue, "MaxNumberOfMessages": 10, "WaitTimeSeconds": 0});
             let answer = self.root.json("sqs", "AmazonSQS.ReceiveMessage", &request)?;
-            let messages = answer["Messages"].as_array().cloned().unwrap_or_default();
+            let messages = at(&answer, "/Messages").as_array().cloned().unwrap_or_default();
             if messages.is_empty() {
                 return Ok(all);
             }
             for message in &messages {
-                let delete = json!({"QueueUrl": self.queue, "ReceiptHandle": message["ReceiptHandle"]});
+                let delete = json!({"QueueUrl": self.queue, "ReceiptHandle": at(message, "/ReceiptHandle")});
                 self.root.json("sqs", "AmazonSQS.DeleteMessage", &delete)?;
                 all.push(parsed(text(message, "Body")?)?);
             }
         }
     }
 
-    /// The session's status, as DescribeSessions has it, and where its log is.
-    pub(super) fn described(&self, session: &str) -> Result<Value, String> {
-        described(&self.root, session)
+    /// The session's status, as DescribeSessions has it.
+    pub(super) fn status(&self, session: &str) -> Result<String, String> {
+        status(&self.root, session)
     }
 
     /// The object that is a session's log.
     pub(super) fn log(&self, session: &str) -> Result<Option<(String, String)>, String> {
-        let described = self.described(session)?;
-        if described["OutputUrl"]["S3OutputUrl"].as_str().is_none() {
+        let described = described(&self.root, session)?;
+        if at(&described, "/OutputUrl/S3OutputUrl").as_str().is_none() {
             return Ok(None);
         }
         let key = format!("{session}.log");
@@ -272,7 +273,7 @@ impl Guard {
         Watch(thread::spawn(move || {
             let path = format!("sessions/{}/wait", opened.session);
             root.admin_post(&path, &json!({"status": "Terminated", "timeout": 60}))?;
-            let status = described(&root, &opened.session)?["Status"].clone();
+            let status = status(&root, &opened.session)?;
             let took = opened.at.elapsed();
             if status == "Terminated" { Ok(took) } else { Err(format!("DescribeSessions says {status}")) }
         }))
@@ -291,14 +292,14 @@ impl Guard {
         let (mut verdicts, mut request) = (0, json!({"TableName": self.output("LedgerTable")?}));
         loop {
             let page = self.root.json("dynamodb", "DynamoDB_20120810.Scan", &request)?;
-            let items = page["Items"].as_array().map(Vec::as_slice).unwrap_or_default();
+            let items = at(&page, "/Items").as_array().map(Vec::as_slice).unwrap_or_default();
             let is_done = |item: &&Value| {
-                item["pk"]["S"].as_str().is_some_and(|key| key.starts_with("event#"))
-                    && item["done"]["BOOL"] == true
+                at(item, "/pk/S").as_str().is_some_and(|key| key.starts_with("event#"))
+                    && *at(item, "/done/BOOL") == true
             };
             verdicts += items.iter().filter(is_done).count();
             match page.get("LastEvaluatedKey") {
-                Some(key) if !key.is_null() => request["ExclusiveStartKey"] = key.clone(),
+                Some(key) if !key.is_null() => set(&mut request, "ExclusiveStartKey", key.clone()),
                 _ => break,
             }
         }
@@ -351,7 +352,7 @@ impl<'a> Shell<'a> {
         // The echo of the line ends with a line break of its own, and so the next prompt begins a line.
         let wait = json!({"for": "\r\n$ ", "from": typed});
         let answer = self.root.admin_post(&self.path("wait"), &wait)?;
-        let output = answer["output"].as_str().unwrap_or_default();
+        let output = at(&answer, "/output").as_str().unwrap_or_default();
         let printed: String = output.chars().skip(typed).collect();
         let printed = printed.strip_suffix("$ ").unwrap_or(&printed);
         Ok(printed.split("\r\n").skip(1).filter(|line| !line.is_empty()).map(str::to_owned).collect())
@@ -360,7 +361,7 @@ impl<'a> Shell<'a> {
     /// Types a line after which no prompt comes.
     pub(super) fn type_only(&self, line: &str) -> Result<usize, String> {
         let typed = self.root.admin_post(&self.path("input"), &json!({"text": format!("{line}\n")}))?;
-        Ok(typed["offset"].as_u64().and_then(|offset| usize::try_from(offset).ok()).unwrap_or_default())
+        Ok(at(&typed, "/offset").as_u64().and_then(|offset| usize::try_from(offset).ok()).unwrap_or_default())
     }
 
     fn path(&self, what: &str) -> String {
@@ -382,15 +383,30 @@ fn described(root: &Account, session: &str) -> Result<Value, String> {
     for state in ["Active", "History"] {
         let filter = json!({"State": state, "Filters": [{"key": "SessionId", "value": session}]});
         let answer = root.json("ssm", "AmazonSSM.DescribeSessions", &filter)?;
-        if let Some(found) = answer["Sessions"].get(0) {
+        if let Some(found) = answer.pointer("/Sessions/0") {
             return Ok(found.clone());
         }
     }
     Err(format!("DescribeSessions does not know {session}"))
 }
 
+fn status(root: &Account, session: &str) -> Result<String, String> {
+    text(&described(root, session)?, "Status").map(str::to_owned)
+}
+
 fn text<'a>(value: &'a Value, name: &str) -> Result<&'a str, String> {
-    value[name].as_str().ok_or_else(|| format!("there is no {name} in {value}"))
+    value.get(name).and_then(Value::as_str).ok_or_else(|| format!("there is no {name} in {value}"))
+}
+
+/// What is at a JSON pointer; null where there is nothing.
+pub(super) fn at<'a>(value: &'a Value, path: &str) -> &'a Value {
+    value.pointer(path).unwrap_or(&Value::Null)
+}
+
+fn set(object: &mut Value, name: &str, value: Value) {
+    if let Some(object) = object.as_object_mut() {
+        object.insert(name.to_owned(), value);
+    }
 }
 
 fn parsed(text: &str) -> Result<Value, String> {

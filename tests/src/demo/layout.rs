@@ -101,14 +101,15 @@ impl Layout {
         let ruled = room.saturating_sub(length(&title) + 2);
         let mut lines = vec![border(&format!("{corner}{rule} {title} {}", rule.repeat(ruled)))];
         for (tone, text) in body {
-            let hang = hang_of(text);
-            for (number, line) in wrap(text, room, hang).into_iter().enumerate() {
+            let (text, label, label_tone) = labelled(text);
+            // A label of a paragraph is no column: what follows it hangs a little, as in a list.
+            let hang = if label_tone == Tone::Strong { 2 } else { label };
+            for (number, line) in wrap(&text, room, hang).into_iter().enumerate() {
                 let line = match tone {
-                    // The labels of a body are quieter than what they stand for.
-                    Tone::Plain if number == 0 && hang > 2 => {
-                        let at = line.char_indices().nth(hang).map_or(line.len(), |(at, _)| at);
+                    Tone::Plain if number == 0 && label > 2 => {
+                        let at = line.char_indices().nth(label).map_or(line.len(), |(at, _)| at);
                         let (label, value) = line.split_at(at);
-                        format!("{}{value}", self.paint(Tone::Quiet, label))
+                        format!("{}{value}", self.paint(label_tone, label))
                     }
                     _ => self.paint(*tone, &line),
                 };
@@ -203,6 +204,15 @@ pub(super) fn wrap(text: &str, width: usize, hang: usize) -> Vec<String> {
     }
 }
 
+/// A line of a card, the length of the label that it begins with, and how that is shown: `*Label:* value` of a chat's
+/// markup is in bold, and the label of a column (`Label   value`) is quieter than its value.
+fn labelled(line: &str) -> (String, usize, Tone) {
+    match line.strip_prefix('*').and_then(|line| line.split_once(":* ")) {
+        Some((label, value)) => (format!("{label}: {value}"), length(label) + 1, Tone::Strong),
+        None => (line.to_owned(), hang_of(line), Tone::Quiet),
+    }
+}
+
 /// Where the further lines of a wrapped line begin: below the value of `Label   value`, or the text of `- text`.
 fn hang_of(line: &str) -> usize {
     if line.starts_with("- ") {
@@ -294,13 +304,22 @@ mod tests {
     }
 
     #[test]
+    fn a_label_of_chat_loses_its_marks() {
+        let bold = ("Who: IAM user bob".to_owned(), 4, Tone::Strong);
+        assert_eq!(labelled("*Who:* IAM user bob"), bold);
+        for line in ["*not a label*", "a *b:* c"] {
+            assert_eq!(labelled(line), (line.to_owned(), 0, Tone::Quiet));
+        }
+    }
+
+    #[test]
     fn a_card_keeps_its_width() {
         let body = [
             (Tone::Plain, "HIGH: a long headline of an alert".to_owned()),
             (Tone::Plain, String::new()),
             (Tone::Plain, "Who     IAM user bob with a name".to_owned()),
         ];
-        let expected = "    +- mail ---------------------------\n    \
+        let expected = "    +- mail ----------------------------\n    \
                         | HIGH: a long headline of an alert\n    \
                         |\n    \
                         | Who     IAM user bob with a name\n    \
@@ -309,7 +328,7 @@ mod tests {
         let narrow = Layout { width: 30, ..PLAIN };
         let lines = narrow.card("mail to security@example.com of all", &body);
         assert!(lines.iter().all(|line| line.len() <= 30), "{lines:#?}");
-        assert_eq!(lines[0], "    +- mail to security@exampl... ");
+        assert_eq!(lines[0], "    +- mail to security@e... -");
         assert_eq!(lines[4], "    | Who     IAM user bob");
         assert_eq!(lines[5], "    |         with a name");
     }

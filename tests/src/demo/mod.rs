@@ -17,7 +17,7 @@ use serde_json::Value;
 
 use self::acts::{Played, Stage};
 use self::ending::Ending;
-use self::guard::{ACCOUNT, Guard, People};
+use self::guard::{ACCOUNT, Guard, People, at};
 use self::layout::{Tone, milliseconds, seconds};
 use self::options::{HELP, Wish};
 use self::screen::Screen;
@@ -178,7 +178,7 @@ fn ledger_rows(record: &Value) -> Vec<(String, String)> {
             rows.push((name.to_owned(), flat(value, "")));
         }
     }
-    let verdicts = record["verdicts"].as_object().into_iter().flatten();
+    let verdicts = at(record, "/verdicts").as_object().into_iter().flatten();
     let verdicts = verdicts.map(|(_, verdict)| flat(verdict, ""));
     rows.extend(verdicts.map(|verdict| ("verdict".to_owned(), verdict)));
     rows
@@ -208,6 +208,7 @@ fn say_how_to_talk(screen: &Screen, stack: &Stack, guard: &Guard) -> Result<(), 
     let (ledger, log) = (guard.output("LedgerTable")?, guard.output("LogGroup")?);
     let queue = guard.queue();
     let node = guard::FORGOTTEN.id;
+    let state = fs::canonicalize(stack.state()).unwrap_or_else(|_| stack.state().to_owned());
     screen.blank();
     screen.line(
         Tone::Strong,
@@ -228,16 +229,18 @@ curl -s --aws-sigv4 aws:amz:{REGION}:ssm --user {ACCOUNT}:test {endpoint} \\
 aws ssm describe-sessions --state History --max-items 1
 
 # What was told: mail, SMS, chat; and the findings that wait in the queue
-curl -s --aws-sigv4 aws:amz:{REGION}:localaws --user {ACCOUNT}:test {endpoint}/_localaws/deliveries
+curl -s --aws-sigv4 aws:amz:{REGION}:localaws --user {ACCOUNT}:test {endpoint}/_localaws/deliveries \\
+  | python3 -m json.tool
 aws sqs receive-message --endpoint-url {endpoint} --queue-url {queue}
 
 # The ledger, and the function's log
 aws dynamodb scan --table-name {ledger}
-aws logs filter-log-events --log-group-name {log} --query 'events[].message' --output text
+aws logs filter-log-events --log-group-name {log} --query 'events[].message' --output text \\
+  | tr '\\t' '\\n'
 
 # The stack's own log: {state}/localaws.log
 # All paths of the stack: tests/stack/README.md",
-        state = stack.state().display()
+        state = state.display()
     );
     screen.line(Tone::Plain, &text);
     Ok(())
@@ -252,8 +255,9 @@ fn say_what_next(screen: &Screen, took: Duration) {
         ("edit policies/", "and run this again: nothing is compiled for a change of policy"),
         ("cargo run -p ssm-guard -- replay FILE", "what your own CloudTrail would have ended"),
     ] {
-        let text = format!("{command:37}  {what}");
-        screen.lines(&layout.fact("", Tone::Plain, &text));
+        screen.line(Tone::Plain, &format!("    {command}"));
+        let lines = layout::wrap(&format!("      {what}"), layout.width, 6);
+        lines.iter().for_each(|line| screen.line(Tone::Quiet, line));
     }
 }
 

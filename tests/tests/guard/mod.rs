@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use e2e::account::Account;
 use e2e::stack::Stack;
@@ -214,12 +215,13 @@ impl Guard {
 
     /// Waits for the next alert.
     pub(crate) fn next_alert(&self) -> Value {
-        for _ in 0..4 {
-            if let Some(alert) = self.receive(&self.alerts, 1, 20).pop() {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while Instant::now() < deadline {
+            if let Some(alert) = self.drain(&self.alerts).pop() {
                 return alert;
             }
         }
-        panic!("no alert in 80 s");
+        panic!("no alert in 60 s: {}", self.log());
     }
 
     /// What waits in the failures queue; it is taken out.
@@ -276,7 +278,7 @@ impl Guard {
     fn drain(&self, queue: &str) -> Vec<Value> {
         let mut all = Vec::new();
         loop {
-            let some = self.receive(queue, 10, 0);
+            let some = self.receive(queue);
             if some.is_empty() {
                 return all;
             }
@@ -284,8 +286,8 @@ impl Guard {
         }
     }
 
-    fn receive(&self, queue: &str, most: u8, seconds: u8) -> Vec<Value> {
-        let request = json!({"QueueUrl": queue, "MaxNumberOfMessages": most, "WaitTimeSeconds": seconds});
+    fn receive(&self, queue: &str) -> Vec<Value> {
+        let request = json!({"QueueUrl": queue, "MaxNumberOfMessages": 10});
         let answer = self.account.json("sqs", "AmazonSQS.ReceiveMessage", &request).unwrap();
         let messages = answer["Messages"].as_array().cloned().unwrap_or_default();
         for message in &messages {
