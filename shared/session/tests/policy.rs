@@ -74,10 +74,17 @@ fn ids(decision: &Decision) -> Vec<&str> {
 
 #[test]
 fn every_violated_policy_is_listed_worst_first() {
-    let (low, critical) = (forbid("low", "low", "alert", "true"), forbid("worst", "critical", "terminate", "true"));
-    let (also, not) = (forbid("also", "low", "terminate", "true"), forbid("not", "high", "terminate", "false"));
-    let policies =
-        load(&[("baseline-permit", PERMIT), ("low", &low), ("worst", &critical), ("also", &also), ("not", &not)]);
+    let (low, critical) =
+        (forbid("low", "low", "alert", "true"), forbid("worst", "critical", "terminate", "true"));
+    let (also, not) =
+        (forbid("also", "low", "terminate", "true"), forbid("not", "high", "terminate", "false"));
+    let policies = load(&[
+        ("baseline-permit", PERMIT),
+        ("low", &low),
+        ("worst", &critical),
+        ("also", &also),
+        ("not", &not),
+    ]);
     let decision = policies.unwrap().decide(&untagged());
     assert_eq!(ids(&decision), ["worst", "also", "low"]);
     assert_eq!(decision.severity(), Some(Severity::Critical));
@@ -151,9 +158,11 @@ fn an_end_rests_on_tags_when_no_other_policy_asks_for_it() {
     let tags = forbid("tags", "high", "terminate", "!resource.hasTag(\"Owner\")");
     let port = forbid("port", "high", "terminate", "context.sessionKind == \"Port\"");
     let told = forbid("told", "high", "alert", "context.sessionKind == \"Port\"");
-    for (policies, expected) in
-        [(vec![("tags", &tags)], true), (vec![("tags", &tags), ("told", &told)], true), (vec![("tags", &tags), ("port", &port)], false)]
-    {
+    for (policies, expected) in [
+        (vec![("tags", &tags)], true),
+        (vec![("tags", &tags), ("told", &told)], true),
+        (vec![("tags", &tags), ("port", &port)], false),
+    ] {
         let mut all = vec![("baseline-permit", PERMIT)];
         all.extend(policies.iter().map(|(id, text)| (*id, text.as_str())));
         let policies = load(&all).unwrap();

@@ -322,7 +322,7 @@ proptest! {
 
 proptest! {
     // Every case parses the schema.
-    #![proptest_config(cases(48))]
+    #![proptest_config(cases(24))]
 
     /// Policies load or say where they do not.
     #[test]

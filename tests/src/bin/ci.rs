@@ -7,25 +7,22 @@ use std::time::Instant;
 use e2e::{package, root, target, tools};
 
 const CFN_GUARD: &str = "3.2.1";
-const CARGO_DENY: &str = "0.20.2";
 const TEMPLATE: &str = "infra/guard.yaml";
 
 type Check = fn() -> Result<(), String>;
 
 fn main() -> ExitCode {
-    let checks: [(&str, Check); 10] = [
+    let checks: [(&str, Check); 8] = [
         ("format", || cargo(&["fmt", "--all", "--check"])),
         ("lint", || {
             cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--", "--deny", "warnings"])
         }),
         ("documentation", || cargo(&["doc", "--workspace", "--no-deps", "--locked"])),
-        ("licences, bans and sources", licences),
         ("templates", templates),
         ("the local stack", stack),
         ("functions", || package::build("session-event").map(|_| ())),
         ("tests", || cargo(&["test", "--workspace", "--locked", "--no-fail-fast"])),
         ("policies", policies),
-        ("fuzz targets", fuzz_targets),
     ];
     let began = Instant::now();
     for (name, check) in checks {
@@ -46,11 +43,6 @@ fn cargo(arguments: &[&str]) -> Result<(), String> {
     command.args(arguments).env("RUSTDOCFLAGS", "--deny warnings");
     let status = command.status().map_err(|error| format!("cargo cannot be started: {error}"))?;
     if status.success() { Ok(()) } else { Err(format!("cargo {}: {status}", arguments.join(" "))) }
-}
-
-fn licences() -> Result<(), String> {
-    let deny = tools::cargo_program("cargo-deny", CARGO_DENY, &[])?;
-    checked(&deny, &["--offline", "--log-level", "error", "check", "bans", "licenses", "sources"])
 }
 
 fn templates() -> Result<(), String> {
@@ -80,19 +72,6 @@ fn stack() -> Result<(), String> {
     let mut command = Command::new(python);
     command.args(["-m", "unittest", "--quiet"]).current_dir(root().join("tests/stack"));
     tools::run(&mut command, "python -m unittest")
-}
-
-/// They have a workspace of their own, since they are built with a fuzzer's flags; here they only have to compile.
-fn fuzz_targets() -> Result<(), String> {
-    cargo(&[
-        "check",
-        "--quiet",
-        "--locked",
-        "--manifest-path",
-        "fuzz/Cargo.toml",
-        "--target-dir",
-        "target/fuzz",
-    ])
 }
 
 fn checked(program: &Path, arguments: &[&str]) -> Result<(), String> {

@@ -62,9 +62,7 @@ impl Stage<'_> {
         let result = if told.is_empty() { "left alone" } else { "left open, told" };
         self.fact("result", Tone::Good, &format!("{result}; judged in {}", milliseconds(judged)));
         if !told.is_empty() {
-            self.paragraph(
-                "It is late. That is worth a note at low severity, and no reason to end anything.",
-            );
+            self.paragraph("Told and not ended: no policy that it violates asks for an end.");
         }
         played.rows.push(row(alice.name, WEB, told.first(), (Tone::Good, result), None));
 
@@ -330,6 +328,7 @@ impl Stage<'_> {
         let lines: Vec<_> = paths
             .iter()
             .filter_map(|path| Some((path, told.finding.pointer(&format!("/{path}"))?)))
+            .map(|(path, value)| (path, value.as_str().map_or_else(|| value.to_string(), str::to_owned)))
             .map(|(path, value)| (Tone::Plain, format!("{path:widest$}{value}")))
             .collect();
         let title = "finding in the SIEM's queue: OCSF 2004, some of its fields";

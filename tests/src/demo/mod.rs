@@ -8,6 +8,7 @@ mod options;
 mod screen;
 
 use std::fs;
+use std::io::ErrorKind;
 use std::net::TcpListener;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -120,12 +121,12 @@ fn set_up(screen: &Screen, ending: &Ending, port: u16) -> Result<Set, String> {
 }
 
 fn free(port: u16) -> Result<(), String> {
-    match TcpListener::bind(("127.0.0.1", port)) {
-        Ok(_) => Ok(()),
-        Err(error) => {
-            Err(format!("port {port} cannot be used ({error}); `cargo demo -- --port 0` takes a free one"))
-        }
-    }
+    let error = match TcpListener::bind(("127.0.0.1", port)) {
+        Ok(_) => return Ok(()),
+        Err(error) if error.kind() == ErrorKind::AddrInUse => "it is taken".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    Err(format!("port {port} cannot be used: {error} (`cargo demo -- --port 0` takes a free one)"))
 }
 
 fn sum_up(screen: &Screen, guard: &Guard, played: &Played) -> Result<(), String> {
@@ -179,8 +180,10 @@ fn ledger_rows(record: &Value) -> Vec<(String, String)> {
         }
     }
     let verdicts = at(record, "/verdicts").as_object().into_iter().flatten();
-    let verdicts = verdicts.map(|(_, verdict)| flat(verdict, ""));
-    rows.extend(verdicts.map(|verdict| ("verdict".to_owned(), verdict)));
+    // Each begins with its time and its operation, so this is the order in which they were given.
+    let mut verdicts: Vec<_> = verdicts.map(|(_, verdict)| flat(verdict, "")).collect();
+    verdicts.sort_unstable();
+    rows.extend(verdicts.into_iter().map(|verdict| ("verdict".to_owned(), verdict)));
     rows
 }
 
@@ -189,7 +192,10 @@ fn flat(value: &Value, name: &str) -> String {
         Value::Object(fields) => {
             let join =
                 |field: &str| if name.is_empty() { field.to_owned() } else { format!("{name}.{field}") };
-            let fields = fields.iter().map(|(field, value)| flat(value, &join(field)));
+            let rank = |field: &str| (field != "time", field != "operation", field != "outcome");
+            let mut fields: Vec<_> = fields.iter().collect();
+            fields.sort_unstable_by_key(|(field, _)| (rank(field), *field));
+            let fields = fields.into_iter().map(|(field, value)| flat(value, &join(field)));
             fields.collect::<Vec<_>>().join("  ")
         }
         Value::Array(items) => {
@@ -252,7 +258,7 @@ fn say_what_next(screen: &Screen, took: Duration) {
     let layout = screen.layout();
     for (command, what) in [
         ("cargo demo -- --keep", "leaves the stack up, and says how to talk to it"),
-        ("edit policies/", "and run this again: nothing is compiled for a change of policy"),
+        ("cargo demo", "after you changed something in policies/: nothing is compiled for that"),
         ("cargo run -p ssm-guard -- replay FILE", "what your own CloudTrail would have ended"),
     ] {
         screen.line(Tone::Plain, &format!("    {command}"));
@@ -303,7 +309,10 @@ mod tests {
         let record = json!({
             "pk": "session#1", "expires": 1, "ended": {"by": "ssm-guard"},
             "started": {"document": {"name": "Shell"}, "principal": "IAM user bob"},
-            "verdicts": {"event-1": {"outcome": "terminated", "violations": ["a", "b"]}},
+            "verdicts": {
+                "event-1": {"outcome": "not_needed", "operation": "TerminateSession", "mode": "enforce", "time": 1},
+                "event-2": {"violations": ["a", "b"], "operation": "StartSession", "time": 1},
+            },
         });
         let rows = ledger_rows(&record);
         let rows: Vec<_> = rows.iter().map(|(label, text)| (label.as_str(), text.as_str())).collect();
@@ -313,7 +322,8 @@ mod tests {
                 ("pk", "session#1"),
                 ("started", "document.name=Shell  principal=\"IAM user bob\""),
                 ("ended", "by=ssm-guard"),
-                ("verdict", "outcome=terminated  violations=a,b"),
+                ("verdict", "time=1  operation=StartSession  violations=a,b"),
+                ("verdict", "time=1  operation=TerminateSession  outcome=not_needed  mode=enforce"),
             ]
         );
     }

@@ -74,7 +74,8 @@ impl Screen {
     fn begin<'a>(&self, doing: &'a str) -> Step<'a> {
         // Hidden by itself when standard error is no terminal.
         let bar = ProgressBar::new_spinner();
-        let template = if self.layout.unicode { "  {spinner} {wide_msg}" } else { "  {wide_msg}" };
+        let template =
+            if self.layout.unicode { "  {spinner} {wide_msg} {elapsed}" } else { "  {wide_msg} {elapsed}" };
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }
