@@ -12,7 +12,7 @@
 mod load;
 mod request;
 
-use cedar_policy::{Authorizer, Decision as CedarDecision, Entities, PolicyId, PolicySet, Request, Schema};
+use cedar_policy::{Authorizer, Entities, PolicyId, PolicySet, Request, Schema};
 
 pub use load::{LoadError, PolicySource, SCHEMA};
 
@@ -252,10 +252,12 @@ impl Policies {
                 None => {}
             }
         }
-        let permits: Vec<_> = permitted.diagnostics().reason().collect();
-        if permitted.decision() == CedarDecision::Allow {
-            decision.permitted_by = permits.iter().map(ToString::to_string).collect();
-        } else {
+        // A permit that read a fact which is not known may hold only because the fact is missing.
+        let is_believed =
+            |id: &&PolicyId| !self.rules.iter().any(|rule| rule.id == **id && blocked_by(rule).is_some());
+        decision.permitted_by =
+            permitted.diagnostics().reason().filter(is_believed).map(ToString::to_string).collect();
+        if decision.permitted_by.is_empty() {
             let undecided_permit = self
                 .rules
                 .iter()

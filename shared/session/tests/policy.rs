@@ -76,8 +76,10 @@ fn ids(decision: &Decision) -> Vec<&str> {
 fn every_violated_policy_is_listed_worst_first() {
     let (low, critical) =
         (forbid("low", "low", "alert", "true"), forbid("worst", "critical", "terminate", "true"));
-    let (also, not) =
-        (forbid("also", "low", "terminate", "true"), forbid("not", "high", "terminate", "false"));
+    let (also, not) = (
+        forbid("also", "low", "terminate", "true"),
+        forbid("not", "high", "terminate", "context.mfa == \"present\""),
+    );
     let policies = load(&[
         ("baseline-permit", PERMIT),
         ("low", &low),
@@ -211,4 +213,35 @@ fn what_follows_depends_on_the_decision_the_mode_and_the_call() {
         assert_eq!(response.terminate.is_some(), terminates, "{what}");
         assert_eq!((&response.otherwise, response.alert), (&otherwise, alerts), "{what}");
     }
+}
+
+/// To the validator, a test for an attribute that nothing has is merely false.
+#[test]
+fn a_policy_that_can_never_hold_does_not_load() {
+    for (condition, expected) in [
+        (
+            "context has remoteHots",
+            "nothing has an attribute `remoteHots`\n  hint: did you mean `remoteHost`?",
+        ),
+        (
+            "context.mfa == \"absent\" && !(context has reasn)",
+            "nothing has an attribute `reasn`\n  hint: did you mean `reason`?",
+        ),
+        ("false", "policy is impossible: the policy expression evaluates to false for all valid requests"),
+    ] {
+        let error = load(&[("x", &forbid("x", "low", "alert", condition))]).unwrap_err();
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+/// Tags that are not known are not tags that are absent, for permits too.
+#[test]
+fn a_permit_that_reads_unknown_tags_is_not_believed() {
+    let permit =
+        r#"@id("unlocked") permit (principal, action, resource) unless { resource.hasTag("Locked") };"#;
+    let policies = load(&[("unlocked", permit)]).unwrap();
+    let decision = policies.decide(&session("StartSession", Tags::Unknown("AccessDenied".to_owned())));
+    assert_eq!((decision.violations, decision.permitted_by), (vec![], vec![]));
+    let undecided: Vec<_> = decision.undecided.iter().map(|undecided| undecided.policy.id.as_str()).collect();
+    assert_eq!(undecided, ["not-permitted"]);
 }

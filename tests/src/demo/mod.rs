@@ -121,12 +121,12 @@ fn set_up(screen: &Screen, ending: &Ending, port: u16) -> Result<Set, String> {
 }
 
 fn free(port: u16) -> Result<(), String> {
-    let error = match TcpListener::bind(("127.0.0.1", port)) {
+    let problem = match TcpListener::bind(("127.0.0.1", port)) {
         Ok(_) => return Ok(()),
-        Err(error) if error.kind() == ErrorKind::AddrInUse => "it is taken".to_owned(),
-        Err(error) => error.to_string(),
+        Err(error) if error.kind() == ErrorKind::AddrInUse => format!("port {port} is taken"),
+        Err(error) => format!("port {port} cannot be used: {error}"),
     };
-    Err(format!("port {port} cannot be used: {error} (`cargo demo -- --port 0` takes a free one)"))
+    Err(format!("{problem}; `cargo demo -- --port 0` takes a free one"))
 }
 
 fn sum_up(screen: &Screen, guard: &Guard, played: &Played) -> Result<(), String> {

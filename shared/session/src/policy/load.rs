@@ -1,9 +1,10 @@
 //! From texts to a validated policy set.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use cedar_policy::{
-    ActionConstraint, Effect, Policy, PolicyId, PolicySet, Schema, ValidationMode, Validator,
+    ActionConstraint, Effect, Policy, PolicyId, PolicySet, Schema, SchemaFragment, ValidationMode, Validator,
 };
 use miette::Diagnostic;
 use serde_json::Value;
@@ -94,6 +95,7 @@ pub(super) fn load(sources: &[PolicySource], parameters: Parameters) -> Result<P
             Err(error) => errors.push(error),
         }
     }
+    let attributes = attributes();
     let validator = Validator::new(schema);
     let (mut forbids, mut permits, mut rules) = (PolicySet::new(), PolicySet::new(), Vec::new());
     for (source, (policy, about)) in parsed {
@@ -112,6 +114,14 @@ pub(super) fn load(sources: &[PolicySource], parameters: Parameters) -> Result<P
         for error in result.validation_errors() {
             errors.push(source.diagnostic(error));
         }
+        // A policy that can never hold is a rule that silently never fires.
+        for warning in result.validation_warnings() {
+            errors.push(source.diagnostic(warning));
+        }
+        errors.extend(unknown_attributes(&policy, &attributes).into_iter().map(|(name, hint)| {
+            let place = source.text.find(&format!("has {name}"));
+            source.error(place, format!("nothing has an attribute `{name}`"), hint.as_deref())
+        }));
         rules.push(rule(policy, about));
     }
     // The validator reports a place once for every kind of principal and target that may reach it.
@@ -191,6 +201,71 @@ fn rule(policy: Policy, about: About) -> Rule {
         Err(_) => reads.extend([Lookup::TargetTags, Lookup::PrincipalTags, Lookup::PrincipalGroups]),
     }
     Rule { id: policy.id().clone(), is_forbid: policy.effect() == Effect::Forbid, about, reads, actions }
+}
+
+/// Every attribute that the schema names.
+fn attributes() -> BTreeSet<String> {
+    fn collect(json: &Value, found: &mut BTreeSet<String>) {
+        if let Some(Value::Object(attributes)) = json.get("attributes") {
+            found.extend(attributes.keys().cloned());
+        }
+        match json {
+            Value::Object(fields) => fields.values().for_each(|value| collect(value, found)),
+            Value::Array(values) => values.iter().for_each(|value| collect(value, found)),
+            _ => {}
+        }
+    }
+    let mut found = BTreeSet::new();
+    let schema = SchemaFragment::from_cedarschema_str(SCHEMA).ok();
+    if let Some(json) = schema.and_then(|(schema, _warnings)| schema.to_json_value().ok()) {
+        collect(&json, &mut found);
+    }
+    found
+}
+
+/// The names after `has` that nothing in the schema has, each with the nearest that something has. To the
+/// validator such a test is merely false, and what depends on it never holds.
+fn unknown_attributes(policy: &Policy, known: &BTreeSet<String>) -> Vec<(String, Option<String>)> {
+    fn collect(json: &Value, found: &mut BTreeSet<String>) {
+        if let Some(name) = json.pointer("/has/attr").and_then(Value::as_str) {
+            found.insert(name.to_owned());
+        }
+        match json {
+            Value::Object(fields) => fields.values().for_each(|value| collect(value, found)),
+            Value::Array(values) => values.iter().for_each(|value| collect(value, found)),
+            _ => {}
+        }
+    }
+    let mut named = BTreeSet::new();
+    if let Ok(json) = policy.to_json() {
+        collect(&json, &mut named);
+    }
+    let nearest = |name: &str| {
+        let (distance, nearest) = known.iter().map(|other| (distance(name, other), other)).min()?;
+        (distance <= 3).then(|| format!("did you mean `{nearest}`?"))
+    };
+    named
+        .into_iter()
+        .filter(|name| !known.contains(name))
+        .map(|name| (name.clone(), nearest(&name)))
+        .collect()
+}
+
+/// How many characters have to be inserted, removed or replaced.
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
+    for (index, a) in a.chars().enumerate() {
+        let mut diagonal = index;
+        let mut left = index + 1;
+        for (above, b) in row.iter_mut().skip(1).zip(b.chars()) {
+            left = (diagonal + usize::from(a != b)).min(left + 1).min(*above + 1);
+            diagonal = std::mem::replace(above, left);
+        }
+        if let Some(first) = row.first_mut() {
+            *first = index + 1;
+        }
+    }
+    row.last().copied().unwrap_or_default()
 }
 
 /// Finds the look-ups that a policy reads in Cedar's JSON form of it.
