@@ -1,10 +1,10 @@
-//! `cargo run --release -p bench`: what the guard costs, as ratios to a function that does nothing and to one in Python.
+//! `cargo bench-guard`: what the guard costs, as ratios to a function that does nothing and to one in Python.
 //!
 //! The release binaries run as Lambda runs them: this process is their Runtime API and their AWS, on 127.0.0.1, over
 //! TLS. It prints medians and whether the targets are met, and fails only when it could not measure: a shared machine
 //! is no judge of milliseconds.
 //!
-//! `… -p bench -- cold warm decision size` picks what is measured; without a name all of it is.
+//! `cargo bench-guard cold warm decision size` picks what is measured; without a name all of it is.
 
 mod aws;
 mod cold;
