@@ -3,15 +3,19 @@
 use std::collections::BTreeSet;
 use std::io::{self, PipeReader, Read};
 use std::os::unix::process::CommandExt;
-use std::process::{Command, ExitStatus, Stdio};
-use std::sync::Mutex;
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Condvar, Mutex};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
 /// Whether somebody calls [`end_all`] when this process is asked to end.
 static MANAGED: AtomicBool = AtomicBool::new(false);
 static RUNNING: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
+static ENDED: Condvar = Condvar::new();
+/// How long a child has to end by itself.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// From now on each child leads a process group of its own: a signal of the terminal does not reach it, and
 /// [`end_all`] does.
@@ -19,47 +23,70 @@ pub fn manage() {
     MANAGED.store(true, Ordering::Relaxed);
 }
 
-/// Whether [`manage`] was called.
-pub(crate) fn are_managed() -> bool {
-    MANAGED.load(Ordering::Relaxed)
-}
-
-/// Ends every child that [`run`] waits for, with what it started in turn.
+/// Ends every child that is at work, with what it started in turn, and waits until they are gone.
 pub fn end_all() {
-    let running = RUNNING.lock().map(|running| running.clone()).unwrap_or_default();
-    for group in running.into_iter().filter_map(Pid::from_raw) {
-        // One that is over already needs no end.
-        let _ = kill_process_group(group, Signal::TERM);
+    let Ok(mut running) = RUNNING.lock() else { return };
+    for signal in [Signal::TERM, Signal::KILL] {
+        for group in running.iter().copied().filter_map(Pid::from_raw) {
+            // One that is over already needs no end.
+            let _ = kill_process_group(group, signal);
+        }
+        let ended = ENDED.wait_timeout_while(running, PATIENCE, |running| !running.is_empty());
+        match ended {
+            Ok((rest, _)) if !rest.is_empty() => running = rest,
+            _ => return,
+        }
     }
 }
 
-/// Runs a command to its end. `on_line` sees each line that it prints while it runs; a line that ends in a carriage
-/// return is a progress bar, and is left out of the text that is returned.
+/// A child that is at work, as far as [`end_all`] is concerned.
+#[derive(Debug)]
+pub(crate) struct AtWork {
+    group: Option<i32>,
+}
+
+impl AtWork {
+    /// Starts a child, and has it ended by [`end_all`] until the value is dropped, which is when it has ended.
+    pub(crate) fn start(command: &mut Command) -> io::Result<(Self, Child)> {
+        if !MANAGED.load(Ordering::Relaxed) {
+            return Ok((Self { group: None }, command.spawn()?));
+        }
+        let child = command.process_group(0).spawn()?;
+        let group = i32::try_from(child.id()).ok();
+        if let (Some(group), Ok(mut running)) = (group, RUNNING.lock()) {
+            running.insert(group);
+        }
+        Ok((Self { group }, child))
+    }
+}
+
+impl Drop for AtWork {
+    fn drop(&mut self) {
+        if let (Some(group), Ok(mut running)) = (self.group, RUNNING.lock()) {
+            running.remove(&group);
+            ENDED.notify_all();
+        }
+    }
+}
+
+/// Runs a command to its end, and returns what it printed.
+pub fn output(command: &mut Command) -> io::Result<Output> {
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let (_at_work, child) = AtWork::start(command)?;
+    child.wait_with_output()
+}
+
+/// Runs a command to its end, and returns what it printed to both its outputs. `on_line` sees each line while the command
+/// runs; a line that ends in a carriage return is a progress bar, and is left out of what is returned.
 pub fn run(command: &mut Command, on_line: &dyn Fn(&str)) -> io::Result<(ExitStatus, String)> {
     let (reader, writer) = io::pipe()?;
     command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
-    if are_managed() {
-        command.process_group(0);
-    }
-    let child = command.spawn();
+    let started = AtWork::start(command);
     // The command holds the pipe's other end, and as long as it does the pipe does not end.
     command.stdout(Stdio::null()).stderr(Stdio::null());
-    let mut child = child?;
-    let group = i32::try_from(child.id()).ok().filter(|_| are_managed());
-    let note = |change: &dyn Fn(&mut BTreeSet<i32>, i32)| {
-        if let (Some(group), Ok(mut running)) = (group, RUNNING.lock()) {
-            change(&mut running, group);
-        }
-    };
-    note(&|running, group| {
-        running.insert(group);
-    });
+    let (_at_work, mut child) = started?;
     let text = read(reader, on_line);
-    let status = child.wait();
-    note(&|running, group| {
-        running.remove(&group);
-    });
-    Ok((status?, text?))
+    Ok((child.wait()?, text?))
 }
 
 fn read(mut reader: PipeReader, on_line: &dyn Fn(&str)) -> io::Result<String> {

@@ -1,7 +1,6 @@
 //! A local AWS stack for as long as its value lives; `tests/stack/README.md` says what it can do.
 
 use std::io::{BufRead, BufReader, Read};
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::Mutex;
@@ -9,7 +8,8 @@ use std::sync::Mutex;
 use serde_json::Value;
 
 use crate::account::Account;
-use crate::{children, root, target, tools};
+use crate::children::{self, AtWork};
+use crate::{root, target, tools};
 
 /// The region of its accounts.
 pub const REGION: &str = "eu-west-1";
@@ -38,15 +38,13 @@ impl Stack {
         let python = tools::python("tests/stack/requirements.txt")?;
         let state = target().join("stack").join(std::process::id().to_string());
         let mut command = Command::new(&python);
-        if children::are_managed() {
-            // It ends when its standard input does, and not before those who are still talking to it.
-            command.process_group(0);
-        }
         command.arg(root().join("tests/stack/localaws.py")).arg("--state").arg(&state);
         command.args(["--port", &port.to_string()]).args(options);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut process =
-            command.spawn().map_err(|error| format!("the local stack cannot be started: {error}"))?;
+        let started = AtWork::start(&mut command);
+        // Once it serves it is no longer ended with the other children, which may still be talking to it.
+        let (_starting, mut process) =
+            started.map_err(|error| format!("the local stack cannot be started: {error}"))?;
         let mut endpoint = String::new();
         if let Some(output) = process.stdout.take() {
             BufReader::new(output).read_line(&mut endpoint).map_err(|error| error.to_string())?;
@@ -104,7 +102,8 @@ impl Stack {
         for (name, value) in parameters {
             command.args(["--parameter", &format!("{name}={value}")]);
         }
-        let output = command.output().map_err(|error| format!("deploy.py cannot be started: {error}"))?;
+        let output = children::output(&mut command)
+            .map_err(|error| format!("deploy.py cannot be started: {error}"))?;
         if !output.status.success() {
             return Err(String::from_utf8_lossy(&output.stderr).trim().to_owned());
         }

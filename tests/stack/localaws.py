@@ -40,6 +40,7 @@ HOST = "127.0.0.1"
 PORT_TAKEN = 3
 DOES_NOT_FIT = 4
 PR_SET_CHILD_SUBREAPER = 36
+ENDING_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 def main():
@@ -66,6 +67,9 @@ def main():
     options = parser.parse_args()
 
     state = os.path.abspath(options.state)
+    # Until it serves, too, it leaves nothing behind.
+    for number in ENDING_SIGNALS:
+        signal.signal(number, lambda *_: sys.exit(0))
     try:
         run(options, state)
     finally:
@@ -173,7 +177,7 @@ async def serve(application, listener, endpoint):
 
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    for number in ENDING_SIGNALS:
         loop.add_signal_handler(number, ended.set)
     end_with_standard_input(lambda: loop.call_soon_threadsafe(ended.set))
 

@@ -49,6 +49,7 @@ impl Ending {
     /// From now on the stack ends with the demo.
     pub(super) fn takes(&self, stack: &Arc<Stack>) {
         let _ = self.stack.set(Arc::clone(stack));
+        self.unless_begun();
     }
 
     pub(super) fn stop_stack(&self) {
