@@ -35,6 +35,7 @@ impl Ending {
         thread::Builder::new().name("signals".to_owned()).spawn(move || {
             if signals.forever().next().is_some() {
                 shared.begun.store(true, Ordering::SeqCst);
+                screen.clear();
                 children::end_all();
                 shared.stop_stack();
                 screen.clear();

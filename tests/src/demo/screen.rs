@@ -74,9 +74,11 @@ impl Screen {
     fn begin<'a>(&self, doing: &'a str) -> Step<'a> {
         // Hidden by itself when standard error is no terminal.
         let bar = ProgressBar::new_spinner();
-        let template =
-            if self.layout.unicode { "  {spinner} {wide_msg} {elapsed}" } else { "  {wide_msg} {elapsed}" };
-        if let Ok(style) = ProgressStyle::with_template(template) {
+        // Its time is where the times of finished steps are.
+        let room = self.layout.width.min(84).saturating_sub(18);
+        let spinner = if self.layout.unicode { "{spinner} " } else { "" };
+        let template = format!("  {spinner}{{msg:{room}!}} {{elapsed}}");
+        if let Ok(style) = ProgressStyle::with_template(&template) {
             bar.set_style(style);
         }
         bar.set_message(doing.to_owned());
