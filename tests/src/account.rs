@@ -115,11 +115,6 @@ impl Account {
         self.send_admin("DELETE", "faults", None).map(|_| ())
     }
 
-    /// Puts one CloudTrail record on the account's event bus.
-    pub fn put_event(&self, detail: &Value) -> Result<(), String> {
-        self.put_events([detail])
-    }
-
     /// Puts CloudTrail records on the account's event bus.
     pub fn put_events<'a>(&self, details: impl IntoIterator<Item = &'a Value>) -> Result<(), String> {
         let entries: Vec<_> = details

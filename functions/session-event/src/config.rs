@@ -11,6 +11,7 @@ use lambda_runtime::tracing::{error, info};
 use policy_folder::FolderError;
 use session::parameters::ParametersError;
 use session::policy::Policies;
+use session::redact;
 use session::response::Mode;
 
 /// Everything that a running function holds.
@@ -74,7 +75,10 @@ impl App {
         let client = clients.dynamodb.clone();
         let ledger = Ledger { client, table: config.table.clone(), keep: config.keep };
         let (folder, tags, networks) = (config.policies, config.required_tags, config.networks);
-        let policies = tokio::task::spawn_blocking(move || load_policies(folder, &tags, &networks));
+        let policies = tokio::task::spawn_blocking(move || {
+            redact::prepare();
+            load_policies(folder, &tags, &networks)
+        });
         for failure in greet(&clients, &ledger, &config.topic).await {
             // Whatever this is, the first event that needs the service fails, is retried and is kept.
             error!(

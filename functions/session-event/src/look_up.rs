@@ -3,6 +3,8 @@
 //! A look-up that failed leaves its fact unknown, never absent, and is counted: a policy that needed the fact is then
 //! judged again when Lambda retries.
 
+use std::collections::BTreeMap;
+
 use aws::error::AwsError;
 use aws::{principal, ssm, target};
 use lambda_runtime::tracing::warn;
@@ -49,13 +51,7 @@ pub(crate) async fn tags(app: &App, event: &SessionEvent, id: &TargetId) -> Foun
     let Some(arn) = id.arn(&event.region, &event.account) else {
         return Found { value: Tags::Unknown("the target is of an unknown form".to_owned()), failed: 0 };
     };
-    match target::tags(&app.clients.tagging, &arn).await {
-        Ok(tags) => Found { value: Tags::Known(tags), failed: 0 },
-        Err(error) => {
-            note(&error);
-            Found { value: Tags::Unknown(error.reason()), failed: 1 }
-        }
-    }
+    found(target::tags(&app.clients.tagging, &arn).await, Tags::Known, Tags::Unknown)
 }
 
 /// The target of a session whose own event does not name it: the ledger knows it from the start, AWS while the
@@ -91,59 +87,56 @@ pub(crate) async fn principal(app: &App, event: &SessionEvent) -> Found<(Tags, G
 }
 
 async fn principal_tags(app: &App, event: &SessionEvent, principal: &Principal) -> Found<Tags> {
+    let unknown = |why: &str| Found { value: Tags::Unknown(why.to_owned()), failed: 0 };
     if !app.policies.needs(Lookup::PrincipalTags) {
-        return Found { value: Tags::Unknown("no policy reads them".to_owned()), failed: 0 };
+        return unknown("no policy reads them");
     }
     let iam = &app.clients.iam;
-    let role = principal.issuer_arn.as_deref().and_then(|arn| arn.rsplit('/').next());
-    let answer = match (&principal.kind, role) {
-        (PrincipalKind::IamUser, _) if is_local(event) => principal::user_tags(iam, &principal.name).await,
-        (
-            PrincipalKind::AssumedRole
-            | PrincipalKind::WebIdentity { .. }
-            | PrincipalKind::IdentityCenter { .. },
-            Some(role),
-        ) if is_local(event) => principal::role_tags(iam, role).await,
-        (PrincipalKind::IamUser | PrincipalKind::AssumedRole | PrincipalKind::WebIdentity { .. }, _) => {
-            return Found {
-                value: Tags::Unknown("the principal is of another account".to_owned()),
-                failed: 0,
-            };
+    let answer = match principal.kind {
+        PrincipalKind::IamUser
+        | PrincipalKind::AssumedRole
+        | PrincipalKind::WebIdentity { .. }
+        | PrincipalKind::IdentityCenter { .. }
+            if !is_local(event) =>
+        {
+            return unknown("the principal is of another account");
+        }
+        PrincipalKind::IamUser => principal::user_tags(iam, &principal.name).await,
+        PrincipalKind::AssumedRole
+        | PrincipalKind::WebIdentity { .. }
+        | PrincipalKind::IdentityCenter { .. } => {
+            match principal.issuer_arn.as_deref().and_then(|arn| arn.rsplit('/').next()) {
+                Some(role) => principal::role_tags(iam, role).await,
+                None => return unknown("the event does not name the role"),
+            }
         }
         // Nobody else has IAM tags.
-        _ => Ok(Default::default()),
+        _ => Ok(BTreeMap::new()),
     };
-    match answer {
-        Ok(tags) => Found { value: Tags::Known(tags), failed: 0 },
-        Err(error) => {
-            note(&error);
-            Found { value: Tags::Unknown(error.reason()), failed: worth_another_try(&error) }
-        }
-    }
+    found(answer, Tags::Known, Tags::Unknown)
 }
 
 async fn groups(app: &App, event: &SessionEvent, principal: &Principal) -> Found<Groups> {
+    let unknown = |why: &str| Found { value: Groups::Unknown(why.to_owned()), failed: 0 };
     if !app.policies.needs(Lookup::PrincipalGroups) {
-        return Found { value: Groups::Unknown("no policy reads them".to_owned()), failed: 0 };
+        return unknown("no policy reads them");
     }
     let answer = match principal.kind {
-        PrincipalKind::IamUser if is_local(event) => {
-            principal::groups(&app.clients.iam, &principal.name).await
-        }
-        PrincipalKind::IamUser => {
-            return Found {
-                value: Groups::Unknown("the principal is of another account".to_owned()),
-                failed: 0,
-            };
-        }
+        PrincipalKind::IamUser if !is_local(event) => return unknown("the principal is of another account"),
+        PrincipalKind::IamUser => principal::groups(&app.clients.iam, &principal.name).await,
         // Only users are in groups.
         _ => Ok(Vec::new()),
     };
+    found(answer, Groups::Known, Groups::Unknown)
+}
+
+/// What an answer says; a look-up that failed leaves the fact unknown.
+fn found<A, T>(answer: Result<A, AwsError>, known: fn(A) -> T, unknown: fn(String) -> T) -> Found<T> {
     match answer {
-        Ok(groups) => Found { value: Groups::Known(groups), failed: 0 },
+        Ok(answer) => Found { value: known(answer), failed: 0 },
         Err(error) => {
             note(&error);
-            Found { value: Groups::Unknown(error.reason()), failed: worth_another_try(&error) }
+            Found { value: unknown(error.reason()), failed: worth_another_try(&error) }
         }
     }
 }

@@ -41,6 +41,11 @@ static SECRETS: LazyLock<Vec<Regex>> = LazyLock::new(|| {
     PATTERNS.iter().map(|pattern| Regex::new(pattern).expect("a pattern of this file")).collect()
 });
 
+/// Compiles the patterns, so that the first alert does not have to wait for it.
+pub fn prepare() {
+    LazyLock::force(&SECRETS);
+}
+
 /// `text` without secrets and control characters, at most `longest` characters long.
 pub fn shown(text: &str, longest: usize) -> String {
     let mut text: String =

@@ -76,18 +76,7 @@ impl Actions {
 
 pub(super) fn load(sources: &[PolicySource], parameters: Parameters) -> Result<Policies, Vec<LoadError>> {
     let mut errors = Vec::new();
-    let schema = match Schema::from_cedarschema_str(SCHEMA) {
-        Ok((schema, _warnings)) => schema,
-        Err(error) => {
-            return Err(vec![LoadError {
-                path: "schema.cedarschema".to_owned(),
-                position: None,
-                policy: "schema".to_owned(),
-                message: error.to_string(),
-                hint: None,
-            }]);
-        }
-    };
+    let (schema, attributes) = schema().map_err(|message| vec![schema_error(message)])?;
     let mut parsed = Vec::new();
     for source in sources {
         match parse(source) {
@@ -95,7 +84,6 @@ pub(super) fn load(sources: &[PolicySource], parameters: Parameters) -> Result<P
             Err(error) => errors.push(error),
         }
     }
-    let attributes = attributes();
     let validator = Validator::new(schema);
     let (mut forbids, mut permits, mut rules) = (PolicySet::new(), PolicySet::new(), Vec::new());
     for (source, (policy, about)) in parsed {
@@ -131,15 +119,7 @@ pub(super) fn load(sources: &[PolicySource], parameters: Parameters) -> Result<P
         return Err(errors);
     }
     rules.sort_by(|a, b| a.about.id.cmp(&b.about.id));
-    let names = Names::new().map_err(|message| {
-        vec![LoadError {
-            path: "schema.cedarschema".to_owned(),
-            position: None,
-            policy: "schema".to_owned(),
-            message,
-            hint: None,
-        }]
-    })?;
+    let names = Names::new().map_err(|message| vec![schema_error(message)])?;
     Ok(Policies { schema: validator.schema().clone(), forbids, permits, rules, parameters, names })
 }
 
@@ -203,8 +183,8 @@ fn rule(policy: Policy, about: About) -> Rule {
     Rule { id: policy.id().clone(), is_forbid: policy.effect() == Effect::Forbid, about, reads, actions }
 }
 
-/// Every attribute that the schema names.
-fn attributes() -> BTreeSet<String> {
+/// The schema, and every attribute that it names; read once, since reading it is a third of loading policies.
+fn schema() -> Result<(Schema, BTreeSet<String>), String> {
     fn collect(json: &Value, found: &mut BTreeSet<String>) {
         if let Some(Value::Object(attributes)) = json.get("attributes") {
             found.extend(attributes.keys().cloned());
@@ -215,12 +195,22 @@ fn attributes() -> BTreeSet<String> {
             _ => {}
         }
     }
-    let mut found = BTreeSet::new();
-    let schema = SchemaFragment::from_cedarschema_str(SCHEMA).ok();
-    if let Some(json) = schema.and_then(|(schema, _warnings)| schema.to_json_value().ok()) {
-        collect(&json, &mut found);
+    let (fragment, _warnings) =
+        SchemaFragment::from_cedarschema_str(SCHEMA).map_err(|error| error.to_string())?;
+    let mut attributes = BTreeSet::new();
+    collect(&fragment.clone().to_json_value().map_err(|error| error.to_string())?, &mut attributes);
+    let schema = Schema::from_schema_fragments([fragment]).map_err(|error| error.to_string())?;
+    Ok((schema, attributes))
+}
+
+fn schema_error(message: String) -> LoadError {
+    LoadError {
+        path: "schema.cedarschema".to_owned(),
+        position: None,
+        policy: "schema".to_owned(),
+        message,
+        hint: None,
     }
-    found
 }
 
 /// The names after `has` that nothing in the schema has, each with the nearest that something has. To the
