@@ -91,8 +91,8 @@ fn shared(variable: Variable<'_>) -> Result<SdkConfig, Vec<&'static str>> {
 }
 
 fn http_client(variable: Variable<'_>, region: &str) -> SharedHttpClient {
-    // Reading the system's bundle costs more than building all clients; a private authority, and a partition whose
-    // endpoints other authorities sign, are worth it.
+    // The fewest authorities that can do. A private authority needs the system's bundle, and so does a partition whose
+    // endpoints other authorities sign.
     let is_private = variable("SSL_CERT_FILE").is_some() || partition(region) == "aws-cn";
     let trust = match is_private {
         true => TrustStore::empty().with_native_roots(true),
