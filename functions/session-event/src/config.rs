@@ -79,7 +79,7 @@ impl App {
             redact::prepare();
             load_policies(folder, &tags, &networks)
         });
-        for failure in greet(&clients, &ledger, &config.topic).await {
+        for failure in greet(&clients, &ledger, &config.topic, &config.role).await {
             // Whatever this is, the first event that needs the service fails, is retried and is kept.
             error!(
                 operation = failure.operation,

@@ -7,16 +7,26 @@
 use crate::clients::Clients;
 use crate::error::AwsError;
 use crate::ledger::Ledger;
+use crate::principal;
 
-/// Calls every service at once and tells which calls failed. IAM is not called: it is asked only about people.
-pub async fn greet(clients: &Clients, ledger: &Ledger, topic: &str) -> Vec<AwsError> {
-    let (ledger, topic, tagging, ssm) = tokio::join!(
+/// Calls every service at once and tells which calls failed. The ledger is called twice: an event's claim and its
+/// session's record are asked for at the same time, which takes two connections. IAM is asked about `role`, the
+/// function's own.
+pub async fn greet(clients: &Clients, ledger: &Ledger, topic: &str, role: &str) -> Vec<AwsError> {
+    let (claims, records, topic, tagging, ssm, iam) = tokio::join!(
+        ledger.greet(),
         ledger.greet(),
         topic_is_there(clients, topic),
         lists_tags(clients),
-        lists_nodes(clients)
+        lists_nodes(clients),
+        has_tags(clients, role)
     );
-    [ledger, topic, tagging, ssm].into_iter().filter_map(Result::err).collect()
+    [claims.and(records), topic, tagging, ssm, iam].into_iter().filter_map(Result::err).collect()
+}
+
+async fn has_tags(clients: &Clients, role: &str) -> Result<(), AwsError> {
+    let name = role.rsplit('/').next().unwrap_or(role);
+    principal::role_tags(&clients.iam, name).await.map(|_| ())
 }
 
 async fn topic_is_there(clients: &Clients, topic: &str) -> Result<(), AwsError> {
@@ -41,11 +51,11 @@ async fn lists_nodes(clients: &Clients) -> Result<(), AwsError> {
 #[cfg(test)]
 mod tests {
     use aws_sdk_dynamodb::operation::get_item::GetItemOutput;
-    use aws_sdk_iam::operation::list_user_tags::ListUserTagsOutput;
+    use aws_sdk_iam::operation::list_role_tags::ListRoleTagsOutput;
     use aws_sdk_resourcegroupstagging::operation::get_resources::GetResourcesOutput;
     use aws_sdk_sns::operation::get_topic_attributes::GetTopicAttributesError;
     use aws_sdk_ssm::operation::describe_instance_information::DescribeInstanceInformationOutput;
-    use aws_smithy_mocks::{mock, mock_client};
+    use aws_smithy_mocks::{RuleMode, mock, mock_client};
     use aws_smithy_types::error::ErrorMetadata;
     use jiff::SignedDuration;
 
@@ -62,10 +72,11 @@ mod tests {
             .then_output(|| GetResourcesOutput::builder().build());
         let nodes = mock!(aws_sdk_ssm::Client::describe_instance_information)
             .then_output(|| DescribeInstanceInformationOutput::builder().build());
-        let iam = mock!(aws_sdk_iam::Client::list_user_tags)
-            .then_output(|| ListUserTagsOutput::builder().build().unwrap());
+        let iam = mock!(aws_sdk_iam::Client::list_role_tags)
+            .match_requests(|request| request.role_name() == Some("guard"))
+            .then_output(|| ListRoleTagsOutput::builder().set_tags(Some(Vec::new())).build().unwrap());
         let clients = Clients {
-            dynamodb: mock_client!(aws_sdk_dynamodb, [&table]),
+            dynamodb: mock_client!(aws_sdk_dynamodb, RuleMode::MatchAny, [&table]),
             iam: mock_client!(aws_sdk_iam, [&iam]),
             sns: mock_client!(aws_sdk_sns, [&topic]),
             ssm: mock_client!(aws_sdk_ssm, [&nodes]),
@@ -73,12 +84,14 @@ mod tests {
         };
         let client = clients.dynamodb.clone();
         let ledger = Ledger { client, table: "ledger".into(), keep: SignedDuration::from_hours(24) };
-        let failures = greet(&clients, &ledger, "arn:aws:sns:eu-west-1:111122223333:gone").await;
+        let (topic_arn, role) =
+            ("arn:aws:sns:eu-west-1:111122223333:gone", "arn:aws:iam::111122223333:role/ops/guard");
+        let failures = greet(&clients, &ledger, topic_arn, role).await;
         let failures: Vec<_> = failures.iter().map(ToString::to_string).collect();
         assert_eq!(
             failures,
             ["sns:GetTopicAttributes of `arn:aws:sns:eu-west-1:111122223333:gone`: NotFound"]
         );
-        assert_eq!((table.num_calls(), tags.num_calls(), nodes.num_calls(), iam.num_calls()), (1, 1, 1, 0));
+        assert_eq!((table.num_calls(), tags.num_calls(), nodes.num_calls(), iam.num_calls()), (2, 1, 1, 1));
     }
 }

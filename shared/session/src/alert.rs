@@ -345,6 +345,13 @@ fn seconds(from: Timestamp, to: Timestamp) -> String {
     format!("{} s", to.as_second().saturating_sub(from.as_second()).max(0))
 }
 
+/// `word` as a shell takes it. AWS's session ids need no quotes; one that does must not become a command of whoever
+/// copies the line.
+fn quoted(word: &str) -> String {
+    let plain = |character: char| character.is_ascii_alphanumeric() || "_+=,.@-".contains(character);
+    if word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+}
+
 fn next_steps(session: &Session, decision: &Decision, outcome: &Outcome) -> Vec<String> {
     let mut steps = Vec::new();
     match outcome {
@@ -354,7 +361,7 @@ fn next_steps(session: &Session, decision: &Decision, outcome: &Outcome) -> Vec<
         ),
         Outcome::Failed { .. } => {
             if let Some(id) = session.id() {
-                steps.push(format!("End it by hand: aws ssm terminate-session --session-id {id} --region {}", session.event.region));
+                steps.push(format!("End it by hand: aws ssm terminate-session --session-id {} --region {}", quoted(id.as_str()), session.event.region));
             }
         }
         Outcome::Observed => steps.push("Set Mode to enforce to have such sessions ended.".to_owned()),
@@ -374,5 +381,21 @@ fn plain(text: &str, longest: usize) -> String {
     match ascii.char_indices().nth(longest) {
         None => ascii,
         Some(_) => format!("{}...", ascii.chars().take(longest.saturating_sub(3)).collect::<String>()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_to_copy_holds_no_other_command() {
+        for (word, expected) in [
+            ("jane+ops@example.com-0e34861185201706f", "jane+ops@example.com-0e34861185201706f"),
+            ("a;reboot", "'a;reboot'"),
+            ("a'$(reboot)'", r"'a'\''$(reboot)'\'''"),
+        ] {
+            assert_eq!(quoted(word), expected);
+        }
     }
 }

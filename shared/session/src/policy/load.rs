@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use cedar_policy::{
-    ActionConstraint, Effect, Policy, PolicyId, PolicySet, Schema, SchemaFragment, ValidationMode, Validator,
+    ActionConstraint, Effect, Policy, PolicyId, PolicySet, Schema, ValidationMode, Validator,
 };
 use miette::Diagnostic;
 use serde_json::Value;
@@ -15,6 +15,9 @@ use crate::policy::request::Names;
 
 /// The schema that every policy is validated against.
 pub const SCHEMA: &str = include_str!("../../../../policies/schema.cedarschema");
+
+/// The same in Cedar's JSON, which is read in a tenth of the time. A test writes it and holds it to [`SCHEMA`].
+const SCHEMA_JSON: &str = include_str!("schema.json");
 
 /// One policy file.
 #[derive(Clone, Debug)]
@@ -106,11 +109,12 @@ pub(super) fn load(sources: &[PolicySource], parameters: Parameters) -> Result<P
         for warning in result.validation_warnings() {
             errors.push(source.diagnostic(warning));
         }
-        errors.extend(unknown_attributes(&policy, &attributes).into_iter().map(|(name, hint)| {
+        let json = policy.to_json().ok();
+        errors.extend(unknown_attributes(json.as_ref(), &attributes).into_iter().map(|(name, hint)| {
             let place = source.text.find(&format!("has {name}"));
             source.error(place, format!("nothing has an attribute `{name}`"), hint.as_deref())
         }));
-        rules.push(rule(policy, about));
+        rules.push(rule(policy, about, json.as_ref()));
     }
     // The validator reports a place once for every kind of principal and target that may reach it.
     errors.sort_by(|a, b| (&a.path, a.position, &a.message).cmp(&(&b.path, b.position, &b.message)));
@@ -166,7 +170,7 @@ fn parse(source: &PolicySource) -> Result<(Policy, About), LoadError> {
     Ok((policy, about))
 }
 
-fn rule(policy: Policy, about: About) -> Rule {
+fn rule(policy: Policy, about: About, json: Option<&Value>) -> Rule {
     let actions = match policy.action_constraint() {
         ActionConstraint::Any => Actions::Any,
         ActionConstraint::Eq(action) => Actions::Only(vec![action.id().unescaped().to_owned()]),
@@ -176,14 +180,14 @@ fn rule(policy: Policy, about: About) -> Rule {
     };
     let mut reads = Vec::new();
     // A policy that cannot be written as JSON is taken to read everything: that errs towards telling.
-    match policy.to_json() {
-        Ok(json) => lookups(&json, &mut reads),
-        Err(_) => reads.extend([Lookup::TargetTags, Lookup::PrincipalTags, Lookup::PrincipalGroups]),
+    match json {
+        Some(json) => lookups(json, &mut reads),
+        None => reads.extend([Lookup::TargetTags, Lookup::PrincipalTags, Lookup::PrincipalGroups]),
     }
     Rule { id: policy.id().clone(), is_forbid: policy.effect() == Effect::Forbid, about, reads, actions }
 }
 
-/// The schema, and every attribute that it names; read once, since reading it is a third of loading policies.
+/// The schema, and every attribute that it names.
 fn schema() -> Result<(Schema, BTreeSet<String>), String> {
     fn collect(json: &Value, found: &mut BTreeSet<String>) {
         if let Some(Value::Object(attributes)) = json.get("attributes") {
@@ -195,11 +199,10 @@ fn schema() -> Result<(Schema, BTreeSet<String>), String> {
             _ => {}
         }
     }
-    let (fragment, _warnings) =
-        SchemaFragment::from_cedarschema_str(SCHEMA).map_err(|error| error.to_string())?;
+    let json: Value = serde_json::from_str(SCHEMA_JSON).map_err(|error| error.to_string())?;
     let mut attributes = BTreeSet::new();
-    collect(&fragment.clone().to_json_value().map_err(|error| error.to_string())?, &mut attributes);
-    let schema = Schema::from_schema_fragments([fragment]).map_err(|error| error.to_string())?;
+    collect(&json, &mut attributes);
+    let schema = Schema::from_json_value(json).map_err(|error| error.to_string())?;
     Ok((schema, attributes))
 }
 
@@ -215,7 +218,7 @@ fn schema_error(message: String) -> LoadError {
 
 /// The names after `has` that nothing in the schema has, each with the nearest that something has. To the
 /// validator such a test is merely false, and what depends on it never holds.
-fn unknown_attributes(policy: &Policy, known: &BTreeSet<String>) -> Vec<(String, Option<String>)> {
+fn unknown_attributes(policy: Option<&Value>, known: &BTreeSet<String>) -> Vec<(String, Option<String>)> {
     fn collect(json: &Value, found: &mut BTreeSet<String>) {
         if let Some(name) = json.pointer("/has/attr").and_then(Value::as_str) {
             found.insert(name.to_owned());
@@ -227,8 +230,8 @@ fn unknown_attributes(policy: &Policy, known: &BTreeSet<String>) -> Vec<(String,
         }
     }
     let mut named = BTreeSet::new();
-    if let Ok(json) = policy.to_json() {
-        collect(&json, &mut named);
+    if let Some(json) = policy {
+        collect(json, &mut named);
     }
     let nearest = |name: &str| {
         let (distance, nearest) = known.iter().map(|other| (distance(name, other), other)).min()?;
@@ -321,4 +324,25 @@ fn position(text: &str, offset: usize) -> (usize, usize) {
     let line = before.matches('\n').count() + 1;
     let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
     (line, column)
+}
+
+#[cfg(test)]
+mod tests {
+    use cedar_policy::SchemaFragment;
+
+    use super::*;
+
+    #[test]
+    fn the_schema_as_json_is_the_schema_that_people_read() {
+        let (fragment, _warnings) = SchemaFragment::from_cedarschema_str(SCHEMA).unwrap();
+        let read = fragment.to_json_value().unwrap();
+        let kept: Value = serde_json::from_str(SCHEMA_JSON).unwrap_or_default();
+        if read != kept {
+            let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/policy/schema.json");
+            std::fs::write(path, serde_json::to_string_pretty(&read).unwrap() + "\n").unwrap();
+            panic!(
+                "schema.json was not what schema.cedarschema says; it is written anew: look at it and commit it"
+            );
+        }
+    }
 }
