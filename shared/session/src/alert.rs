@@ -18,16 +18,21 @@ use serde_json::{Value, json};
 
 use crate::cloudtrail::RecordError;
 use crate::event::{EventKind, Session};
+use crate::ledger::SessionRecord;
+use crate::object::LogObject;
 use crate::policy::{About, Decision, Severity};
 use crate::principal::Mfa;
 use crate::redact;
 use crate::response::{Mode, Outcome};
 use crate::target::{Tags, Target};
+use crate::transcript::{self, Evidence, Finding, Joined, Reading};
 
 /// SNS takes 256 KiB for a publish, attributes included.
 pub const SIZE_LIMIT: usize = 256 * 1024;
 /// SNS takes 100 ASCII characters for a subject.
 const SUBJECT_LIMIT: usize = 100;
+/// An alert shows the worst findings of a log; the ledger counts them all.
+const FINDINGS_TOLD: usize = 20;
 /// One SMS holds 160 characters of the GSM alphabet; what is sent is a subset of ASCII.
 const SMS_LIMIT: usize = 160;
 
@@ -42,6 +47,8 @@ pub enum AlertKind {
     Undecided,
     /// An event could not be read; it is kept in the quarantine.
     Unreadable,
+    /// Something dangerous was run in a session, or its log is not what it should be.
+    Transcript,
 }
 
 impl AlertKind {
@@ -52,6 +59,7 @@ impl AlertKind {
             Self::Attempt => "attempt",
             Self::Undecided => "undecided",
             Self::Unreadable => "unreadable",
+            Self::Transcript => "transcript",
         }
     }
 }
@@ -80,9 +88,26 @@ pub struct Alert {
     facts: Vec<(&'static str, String)>,
     /// What the reader should do or know.
     next_steps: Vec<String>,
+    /// What was found in a session's log, worst first.
+    findings: Vec<Finding>,
     /// The finding's actor, resource and source, for machines.
     evidence: Value,
     resource: Option<Value>,
+}
+
+/// The log of a session with everything that was found out about it.
+#[derive(Clone, Copy, Debug)]
+pub struct Log<'a> {
+    /// The object.
+    pub object: &'a LogObject,
+    /// What was read of it.
+    pub reading: &'a Reading,
+    /// Everything that was found, worst first.
+    pub findings: &'a [Finding],
+    /// What is known of the session.
+    pub record: &'a SessionRecord,
+    /// How far the join with the session's start came.
+    pub joined: Joined,
 }
 
 /// One SNS publish.
@@ -135,6 +160,7 @@ impl Alert {
             mode,
             facts: facts(session, decision, outcome, told),
             next_steps: next_steps(session, decision, outcome),
+            findings: Vec::new(),
             evidence: ocsf::evidence(session),
             resource: ocsf::resource(session),
         }
@@ -165,13 +191,53 @@ impl Alert {
                 format!("Read the event in the ledger: its key is quarantine#{event}."),
                 "Look the session up in CloudTrail and judge it by hand.".to_owned(),
             ],
+            findings: Vec::new(),
             evidence: json!({"api": {"operation": "unknown", "service": {"name": "ssm.amazonaws.com"}}}),
             resource: None,
         }
     }
 
+    /// The alert on the log of a session in which something was found.
+    pub fn transcript(log: &Log<'_>, mode: Mode, told: Timestamp) -> Self {
+        let Log { object, reading, findings, record, joined } = log;
+        let started = record.started.as_ref();
+        let who = started.map_or("somebody not known yet", |started| started.principal.as_str());
+        let shown: Vec<_> = findings.iter().take(FINDINGS_TOLD).map(shown_finding).collect();
+        let found = shown.first().map_or("Nothing was found", |first| first.title.as_str());
+        let more = match findings.len().saturating_sub(1) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let headline = format!("{found}{more}: in a session of {}", redact::shown(who, 80));
+        Self {
+            kind: AlertKind::Transcript,
+            severity: transcript::worst(findings).unwrap_or(Severity::Informational),
+            headline,
+            event: object.id(),
+            account: object.account.clone(),
+            region: object.region.clone(),
+            time: object.time,
+            told,
+            session: Some(object.session.to_string()),
+            policies: Vec::new(),
+            undecided: Vec::new(),
+            outcome: None,
+            mode,
+            facts: log_facts(object, reading, record, *joined),
+            next_steps: log_steps(findings),
+            findings: shown,
+            evidence: ocsf::log_evidence(object, started),
+            resource: started.map(|started| ocsf::log_resource(object, &started.target)),
+        }
+    }
+
     /// What this alert tells, in a few words that stay the same when the same is told again.
     pub fn told(&self) -> String {
+        if self.kind == AlertKind::Transcript {
+            let known = if self.resource.is_some() { "known" } else { "not known" };
+            let rules: Vec<_> = self.findings.iter().map(|finding| finding.rule.as_str()).collect();
+            return format!("{} {} {known} {}", self.kind.as_str(), self.severity.as_str(), rules.join(","));
+        }
         let outcome = self.outcome.as_ref().map_or("unreadable", |outcome| outcome.as_str());
         format!("{} {outcome}", self.kind.as_str())
     }
@@ -203,7 +269,9 @@ impl Alert {
         };
         let severity = self.severity.as_str().to_uppercase();
         match self.kind {
-            AlertKind::Unreadable => plain(&format!("{severity} ssm-guard: {}", self.headline), SMS_LIMIT),
+            AlertKind::Unreadable | AlertKind::Transcript => {
+                plain(&format!("{severity} ssm-guard: {}", self.headline), SMS_LIMIT)
+            }
             _ => plain(
                 &format!("{severity} {policy}: {outcome} {} on {}", fact("Who"), fact("Target")),
                 SMS_LIMIT,
@@ -225,8 +293,82 @@ impl Alert {
         if let Some(policy) = self.policies.first() {
             attributes.insert("policy", policy.id.clone());
         }
+        if let Some(finding) = self.findings.first() {
+            attributes.insert("rule", finding.rule.clone());
+        }
         attributes
     }
+}
+
+/// A finding as it may be shown: what a rule's author or the person who is watched wrote is cut and redacted.
+fn shown_finding(finding: &Finding) -> Finding {
+    let evidence = finding.evidence.as_ref().map(|evidence| Evidence {
+        text: redact::shown(&evidence.text, 300),
+        line: evidence.line,
+        known: evidence.known.clone(),
+    });
+    Finding {
+        rule: redact::fit(&finding.rule, 100),
+        title: redact::fit(&finding.title, 200),
+        techniques: finding.techniques.iter().take(10).cloned().collect(),
+        tactics: finding.tactics.iter().take(10).cloned().collect(),
+        author: finding.author.as_ref().map(|author| redact::fit(author, 100)),
+        runbook: finding.runbook.as_ref().map(|runbook| redact::shown(runbook, 200)),
+        evidence,
+        ..*finding
+    }
+}
+
+fn log_facts(
+    object: &LogObject,
+    reading: &Reading,
+    record: &SessionRecord,
+    joined: Joined,
+) -> Vec<(&'static str, String)> {
+    let shown = |text: &str| redact::shown(text, 300);
+    let mut facts = Vec::new();
+    match &record.started {
+        Some(started) => {
+            facts.push(("Who", shown(&started.principal)));
+            facts.extend(started.principal_arn.as_ref().map(|arn| ("ARN", shown(arn))));
+            facts.push(("Second factor", second_factor(started.mfa).to_owned()));
+            facts.push(("From", shown(&started.source)));
+            facts.push(("Target", shown(&started.target.to_string())));
+            facts.push(("Started", started.time.to_string()));
+            facts.extend(started.reason.as_ref().map(|reason| ("Reason", shown(reason))));
+        }
+        None => {
+            let why = match joined {
+                Joined::Unknown => "CloudTrail has no start of this session",
+                Joined::Waiting | Joined::Known => "CloudTrail has not told of this session's start yet",
+            };
+            facts.push(("Who", format!("not known: {why}")));
+            facts.extend(
+                reading
+                    .claims
+                    .node
+                    .as_ref()
+                    .map(|node| ("Target", format!("{} (says the log)", shown(node)))),
+            );
+        }
+    }
+    facts.push(("Session", shown(object.session.as_str())));
+    facts.push(("Where", format!("{} {}", object.account, object.region)));
+    facts.push(("Log", shown(&object.to_string())));
+    facts.push(("Written", object.time.to_string()));
+    let count = |count: u64, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+    let read =
+        [count(reading.commands, "command"), count(reading.lines, "line"), count(reading.bytes, "byte")];
+    facts.push(("Read", read.join(", ")));
+    facts.extend(reading.limits.iter().take(10).map(|limit| ("Not seen", shown(limit))));
+    facts
+}
+
+fn log_steps(findings: &[Finding]) -> Vec<String> {
+    let mut runbooks: Vec<_> =
+        findings.iter().take(FINDINGS_TOLD).filter_map(|finding| finding.runbook.as_ref()).collect();
+    runbooks.dedup();
+    runbooks.into_iter().take(5).map(|runbook| format!("Runbook: {}", redact::shown(runbook, 200))).collect()
 }
 
 /// What came of it, in a few words.

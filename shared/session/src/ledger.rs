@@ -14,14 +14,19 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::document::Document;
 use crate::event::{EventKind, Session, SessionId};
+use crate::object::LogObject;
 use crate::policy::{Decision, Severity};
 use crate::principal::Mfa;
 use crate::response::{Mode, Outcome};
 use crate::target::TargetId;
+use crate::transcript::Transcript;
 
 /// How many verdicts a record keeps: the worst ones. A client may resume a session any number of times,
 /// and a record must not outgrow the table's item size.
 pub const VERDICTS_KEPT: usize = 100;
+
+/// How many logs a record keeps. One is right; whoever may write to the bucket may write more.
+pub const TRANSCRIPTS_KEPT: usize = 10;
 
 /// Who ended a session, when the guard did.
 const GUARD: &str = "ssm-guard";
@@ -178,6 +183,8 @@ pub struct SessionRecord {
     pub last_resumed: Option<Timestamp>,
     /// One verdict per event, by event id; the worst [`VERDICTS_KEPT`].
     pub verdicts: BTreeMap<String, Verdict>,
+    /// Its logs, by [`crate::object::LogObject::id`]; the first and the latest, [`TRANSCRIPTS_KEPT`] at most.
+    pub transcripts: BTreeMap<String, Transcript>,
 }
 
 impl SessionRecord {
@@ -212,6 +219,18 @@ impl SessionRecord {
         }
         self.verdicts.insert(event.to_owned(), verdict);
         self.forget_mildest();
+    }
+
+    /// Joins a log of the session. Of many logs the first stays: the ones after it may have been written to hide it.
+    pub fn join_transcript(&mut self, object: &LogObject, transcript: Transcript) {
+        self.transcripts.insert(object.id(), transcript);
+        while self.transcripts.len() > TRANSCRIPTS_KEPT {
+            let mut by_time: Vec<_> =
+                self.transcripts.iter().map(|(id, transcript)| (transcript.time, id.clone())).collect();
+            by_time.sort();
+            let Some((_, second)) = by_time.into_iter().nth(1) else { return };
+            self.transcripts.remove(&second);
+        }
     }
 
     /// The first end is the end: later calls found nothing to end.

@@ -6,7 +6,8 @@
 //!
 //! The path of one event: [`cloudtrail::session_event`] reads it, [`policy::Policies::decide`]
 //! judges it, [`response::respond`] plans what follows, [`ledger::SessionRecord`] joins it to what is known of
-//! the session, and [`alert`] tells it.
+//! the session, and [`alert`] tells it. The path of a session's log is [`object`], [`transcript`], ledger, alert; what
+//! was run in it is read by the crates `transcript`, `sigma` and `detection`.
 
 pub mod alert;
 pub mod cases;
@@ -14,9 +15,11 @@ pub mod cloudtrail;
 pub mod document;
 pub mod event;
 pub mod ledger;
+pub mod object;
 pub mod parameters;
 pub mod policy;
 pub mod principal;
 pub mod redact;
 pub mod response;
 pub mod target;
+pub mod transcript;

@@ -60,6 +60,13 @@ pub fn shown(text: &str, longest: usize) -> String {
     cut(without_secret_keys(&text).trim(), longest)
 }
 
+/// `text` without control characters, at most `longest` characters long: for what the team itself wrote, such as a rule's title,
+/// in which "Password Hashes" is no secret.
+pub fn fit(text: &str, longest: usize) -> String {
+    let fit: String = text.chars().map(|character| if unfit(character) { ' ' } else { character }).collect();
+    cut(fit.trim(), longest)
+}
+
 /// `text` cut to `longest` characters; the last one tells that there was more.
 pub fn cut(text: &str, longest: usize) -> String {
     if text.chars().count() <= longest {

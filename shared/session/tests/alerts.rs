@@ -10,12 +10,15 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use session::alert::{Alert, Message, SIZE_LIMIT};
+use session::alert::{Alert, Log, Message, SIZE_LIMIT};
 use session::cloudtrail;
 use session::event::{EventKind, Session};
+use session::ledger::SessionRecord;
+use session::object::{self, LogObject};
 use session::policy::{About, Decision, Lookup, Respond, Severity, Undecided};
 use session::response::{Mode, Outcome};
 use session::target::{NodeFacts, Tags, Target, TargetId};
+use session::transcript::{self, Claims, Evidence, Finding, Joined, Reading};
 
 fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
@@ -153,6 +156,11 @@ fn findings_validate_against_the_official_schema() {
         &Alert::new(&unknown, &undecided(), &Outcome::NotNeeded, Mode::Observe, now).render(),
         "sqs",
     ));
+    let (object, reading) = (log_object("v1"), reading("cat /etc/shadow"));
+    for (record, joined) in [(known(), Joined::Known), (SessionRecord::default(), Joined::Unknown)] {
+        let told = log_message(&object, &reading, &record, joined);
+        findings.push(body(&told, "sqs"));
+    }
     for finding in findings {
         let finding: Value = serde_json::from_str(&finding).unwrap();
         let errors: Vec<_> = validator.iter_errors(&finding).map(|error| error.to_string()).collect();
@@ -207,6 +215,106 @@ fn the_limits_of_sns_hold_for_hostile_text() {
     session.target.as_mut().unwrap().tags = Tags::Known(tags);
     let message =
         Alert::new(&session, &decision(), &terminated(), Mode::Enforce, at("2026-11-23T09:30:03Z")).render();
+    let attributes: usize = message.attributes.iter().map(|(name, value)| name.len() + value.len() + 6).sum();
+    assert!(message.body.len() + attributes <= SIZE_LIMIT, "{} bytes", message.body.len());
+    assert!(message.subject.len() <= 100 && message.subject.is_ascii(), "{}", message.subject);
+    assert!(body(&message, "sms").len() <= 160);
+}
+
+fn log_object(version: &str) -> LogObject {
+    let envelope = json!({
+        "id": "e-1", "detail-type": "Object Created", "source": "aws.s3", "account": "111122223333",
+        "time": "2026-11-23T10:02:00Z", "region": "eu-west-1",
+        "detail": {
+            "bucket": {"name": "session-logs"},
+            "object": {"key": "linux/alice-0e34861185201706f.log", "size": 4182, "version-id": version},
+            "reason": "PutObject",
+        },
+    });
+    object::log_object(&envelope).unwrap().unwrap()
+}
+
+fn reading(command: &str) -> Reading {
+    let finding = Finding {
+        rule: "shadow-file-read".to_owned(),
+        title: "Password Hashes Are Read".to_owned(),
+        severity: Severity::High,
+        techniques: vec!["T1003.008".to_owned()],
+        tactics: vec!["credential-access".to_owned()],
+        author: Some("ssm-guard".to_owned()),
+        runbook: Some("docs/rules.md#shadow-file-read".to_owned()),
+        count: 2,
+        evidence: Some(Evidence {
+            text: command.to_owned(),
+            line: 17,
+            known: "command, high confidence".to_owned(),
+        }),
+    };
+    Reading {
+        bytes: 4182,
+        lines: 61,
+        commands: 9,
+        claims: Claims::default(),
+        limits: vec!["2 commands were typed while the echo was off".to_owned()],
+        findings: vec![finding],
+    }
+}
+
+fn known() -> SessionRecord {
+    SessionRecord::of_start(&session("CHG-1234"))
+}
+
+fn log_message(object: &LogObject, reading: &Reading, record: &SessionRecord, joined: Joined) -> Message {
+    let findings = transcript::findings(record, object, reading, joined);
+    let log = Log { object, reading, findings: &findings, record, joined };
+    Alert::transcript(&log, Mode::Enforce, at("2026-11-23T10:02:03Z")).render()
+}
+
+#[test]
+fn a_mail_on_a_log_tells_what_was_run_and_by_whom() {
+    let message = log_message(&log_object("v1"), &reading("sudo cat /etc/shadow"), &known(), Joined::Known);
+    insta::assert_snapshot!(message.subject);
+    insta::assert_snapshot!(body(&message, "email"));
+    insta::assert_snapshot!(body(&message, "sms"));
+    insta::assert_json_snapshot!(serde_json::from_str::<Value>(&body(&message, "https")).unwrap());
+    insta::assert_json_snapshot!(message.attributes);
+}
+
+#[test]
+fn a_log_of_a_session_that_nobody_started_says_so() {
+    let unknown = SessionRecord::default();
+    let message = log_message(&log_object("v1"), &Reading::default(), &unknown, Joined::Unknown);
+    insta::assert_snapshot!(body(&message, "email"));
+}
+
+#[test]
+fn a_secret_in_a_command_reaches_no_body() {
+    let message = log_message(
+        &log_object("v1"),
+        &reading(
+            "mysql -u root -pS3cr3tPw prod; export AWS_SECRET_ACCESS_KEY=wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+        ),
+        &known(),
+        Joined::Known,
+    );
+    for secret in ["S3cr3tPw", "wJalrXUtnFEMI"] {
+        assert!(!message.body.contains(secret), "{}", message.body);
+    }
+}
+
+#[test]
+fn a_log_full_of_hostile_findings_stays_within_the_limits() {
+    let long = "x<@!channel>é\u{202e}\n".repeat(20_000);
+    let mut reading = reading(&long);
+    reading.limits = vec![long.clone(); 50];
+    let finding = reading.findings.remove(0);
+    for number in 0..500 {
+        let rule = format!("{number}{long}");
+        let (title, author) = (long.clone(), Some(long.clone()));
+        let (techniques, tactics) = (vec!["T1003.008".to_owned(); 50], vec!["impact".to_owned(); 50]);
+        reading.findings.push(Finding { rule, title, author, techniques, tactics, ..finding.clone() });
+    }
+    let message = log_message(&log_object(&"v".repeat(1000)), &reading, &known(), Joined::Known);
     let attributes: usize = message.attributes.iter().map(|(name, value)| name.len() + value.len() + 6).sum();
     assert!(message.body.len() + attributes <= SIZE_LIMIT, "{} bytes", message.body.len());
     assert!(message.subject.len() <= 100 && message.subject.is_ascii(), "{}", message.subject);

@@ -10,6 +10,11 @@ use crate::policy::Severity;
 pub(super) fn notification(alert: &Alert) -> Value {
     let facts = alert.facts.iter().map(|(label, value)| format!("*{label}:* {}", escaped(value)));
     let undecided = alert.undecided.iter().map(|policy| format!("_Not judged:_ {}", escaped(policy)));
+    let findings = alert.findings.iter().map(|finding| {
+        let evidence = finding.evidence.as_ref().map(|evidence| format!(": {}", escaped(&evidence.text)));
+        let (severity, title) = (finding.severity.as_str(), escaped(&finding.title));
+        format!("• *{severity}* {title}{}", evidence.unwrap_or_default())
+    });
     let mark = match (alert.kind, alert.severity) {
         (AlertKind::Unreadable, _) => ":grey_question:",
         (_, Severity::Critical | Severity::High) => ":rotating_light:",
@@ -21,8 +26,8 @@ pub(super) fn notification(alert: &Alert) -> Value {
         "id": alert.event,
         "content": {
             "textType": "client-markdown",
-            "title": format!("{mark} {}: {}", alert.severity.as_str().to_uppercase(), alert.headline),
-            "description": facts.chain(undecided).collect::<Vec<_>>().join("\n"),
+            "title": format!("{mark} {}: {}", alert.severity.as_str().to_uppercase(), escaped(&alert.headline)),
+            "description": facts.chain(findings).chain(undecided).collect::<Vec<_>>().join("\n"),
             "nextSteps": alert.next_steps.iter().map(|step| escaped(step)).collect::<Vec<_>>(),
             "keywords": [alert.severity.as_str(), alert.kind.as_str(), alert.region],
         },

@@ -2,13 +2,16 @@
 
 use serde_json::{Value, json};
 
-use super::Alert;
+use super::{Alert, AlertKind};
 use crate::event::{Session, Source};
+use crate::ledger::Started;
+use crate::object::LogObject;
 use crate::policy::Severity;
 use crate::principal::{Mfa, Principal};
 use crate::redact;
 use crate::response::Outcome;
 use crate::target::{Tags, TargetId};
+use crate::transcript::Finding;
 
 pub(super) fn finding(alert: &Alert) -> Value {
     let (action, action_id) = match &alert.outcome {
@@ -44,7 +47,7 @@ pub(super) fn finding(alert: &Alert) -> Value {
             "version": "1.8.0",
             "uid": alert.event,
             "profiles": ["cloud", "security_control"],
-            "log_name": "CloudTrail",
+            "log_name": log_name(alert.kind),
             "original_time": alert.time.to_string(),
             "product": {"name": "ssm-guard", "vendor_name": "ssm-guard", "version": env!("CARGO_PKG_VERSION")},
         },
@@ -54,9 +57,9 @@ pub(super) fn finding(alert: &Alert) -> Value {
             "title": alert.headline,
             "created_time": alert.time.as_millisecond(),
             "types": [alert.kind.as_str()],
-            "data_sources": ["CloudTrail"],
+            "data_sources": [log_name(alert.kind)],
         },
-        "evidences": [alert.evidence],
+        "evidences": evidences(alert),
         "unmapped": {
             "kind": alert.kind.as_str(),
             "mode": alert.mode.as_str(),
@@ -81,6 +84,13 @@ pub(super) fn finding(alert: &Alert) -> Value {
     if let Some(policy) = alert.policies.first() {
         let analytic = json!({"uid": policy.id, "name": policy.title, "type": "Rule", "type_id": 1});
         insert(&mut finding, "/finding_info", "analytic", analytic);
+    }
+    if let Some(first) = alert.findings.first() {
+        let analytic = json!({"uid": first.rule, "name": first.title, "type": "Rule", "type_id": 1});
+        insert(&mut finding, "/finding_info", "analytic", analytic);
+        insert(&mut finding, "/finding_info", "attacks", attacks(&alert.findings));
+        let rules: Vec<_> = alert.findings.iter().map(rule).collect();
+        insert(&mut finding, "/unmapped", "findings", json!(rules));
     }
     if let Some(resource) = &alert.resource {
         insert(&mut finding, "", "resources", json!([resource]));
@@ -129,6 +139,95 @@ pub(super) fn evidence(session: &Session) -> Value {
     evidence
 }
 
+/// Who the session belongs to, and where its log is.
+pub(super) fn log_evidence(object: &LogObject, started: Option<&Started>) -> Value {
+    let mut evidence = json!({
+        "actor": {"session": {"uid": object.session.as_str()}},
+        "file": {
+            "name": redact::shown(&object.key, 300),
+            "path": redact::shown(&object.url(), 500),
+            "type_id": 1,
+            "size": object.size,
+        },
+    });
+    if let Some(version) = &object.version {
+        insert(&mut evidence, "/file", "version", json!(version));
+    }
+    if let Some(started) = started {
+        let mut user = json!({"name": redact::shown(&started.principal, 200)});
+        if let Some(arn) = &started.principal_arn {
+            insert(&mut user, "", "uid", json!(redact::shown(arn, 300)));
+        }
+        insert(&mut evidence, "/actor", "user", user);
+    }
+    evidence
+}
+
+/// The node that a logged session was opened on, as CloudTrail named it.
+pub(super) fn log_resource(object: &LogObject, target: &TargetId) -> Value {
+    let uid = target.arn(&object.region, &object.account).unwrap_or_else(|| target.to_string());
+    json!({
+        "uid": redact::shown(&uid, 300),
+        "name": redact::shown(&target.to_string(), 200),
+        "type": kind(target),
+        "region": object.region,
+    })
+}
+
+fn log_name(kind: AlertKind) -> &'static str {
+    match kind {
+        AlertKind::Transcript => "Session Manager session log",
+        _ => "CloudTrail",
+    }
+}
+
+/// The evidence of the alert, and one for each command that was found.
+fn evidences(alert: &Alert) -> Vec<Value> {
+    let commands = alert.findings.iter().filter_map(|finding| {
+        let evidence = finding.evidence.as_ref()?;
+        // The schema wants an id of the process: the line that it was started on has it.
+        let uid = format!("{}:{}", alert.session.as_deref().unwrap_or_default(), evidence.line);
+        Some(json!({
+            "process": {"uid": uid, "cmd_line": evidence.text},
+            "data": {"rule": finding.rule, "line": evidence.line, "known": evidence.known},
+        }))
+    });
+    std::iter::once(alert.evidence.clone()).chain(commands).collect()
+}
+
+/// ATT&CK's techniques of the findings, each once.
+fn attacks(findings: &[Finding]) -> Value {
+    let mut attacks = Vec::new();
+    for finding in findings {
+        let tactics: Vec<_> = finding.tactics.iter().map(|tactic| json!({"name": tactic})).collect();
+        for technique in &finding.techniques {
+            let mut attack = json!({"version": "19.1", "technique": {"uid": technique}});
+            if let Some((parent, _)) = technique.split_once('.') {
+                insert(&mut attack, "/technique", "uid", json!(parent));
+                insert(&mut attack, "", "sub_technique", json!({"uid": technique}));
+            }
+            if !tactics.is_empty() {
+                insert(&mut attack, "", "tactics", json!(tactics));
+            }
+            if !attacks.contains(&attack) {
+                attacks.push(attack);
+            }
+        }
+    }
+    json!(attacks)
+}
+
+fn rule(finding: &Finding) -> Value {
+    json!({
+        "rule": finding.rule,
+        "title": finding.title,
+        "severity": finding.severity.as_str(),
+        "techniques": finding.techniques,
+        "count": finding.count,
+        "author": finding.author,
+    })
+}
+
 fn user(principal: &Principal) -> Value {
     let mut user = json!({"name": redact::shown(&principal.name, 200)});
     if let Some(arn) = &principal.arn {
@@ -149,18 +248,12 @@ fn user(principal: &Principal) -> Value {
 /// What the session was opened on.
 pub(super) fn resource(session: &Session) -> Option<Value> {
     let target = session.target.as_ref()?;
-    let kind = match target.id {
-        TargetId::Instance(_) => "AWS::EC2::Instance",
-        TargetId::ManagedNode(_) => "AWS::SSM::ManagedInstance",
-        TargetId::EcsTask { .. } => "AWS::ECS::Task",
-        TargetId::Other(_) => "Unknown",
-    };
     let event = &session.event;
     let uid = target.id.arn(&event.region, &event.account).unwrap_or_else(|| target.id.to_string());
     let mut resource = json!({
         "uid": redact::shown(&uid, 300),
         "name": redact::shown(&target.describe(), 200),
-        "type": kind,
+        "type": kind(&target.id),
         "region": event.region,
     });
     if let Tags::Known(tags) = &target.tags {
@@ -176,6 +269,15 @@ pub(super) fn resource(session: &Session) -> Option<Value> {
         insert(&mut resource, "", "ip", json!(ip));
     }
     Some(resource)
+}
+
+fn kind(target: &TargetId) -> &'static str {
+    match target {
+        TargetId::Instance(_) => "AWS::EC2::Instance",
+        TargetId::ManagedNode(_) => "AWS::SSM::ManagedInstance",
+        TargetId::EcsTask { .. } => "AWS::ECS::Task",
+        TargetId::Other(_) => "Unknown",
+    }
 }
 
 fn insert(value: &mut Value, pointer: &str, key: &str, what: Value) {
