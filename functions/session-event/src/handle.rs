@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use aws::alert::publish;
 use aws::ledger::{Held, Joining};
+use aws::metrics::emit;
 use aws::ssm::{self, Before};
 use aws_lambda_events::event::eventbridge::EventBridgeEvent;
 use jiff::Timestamp;
@@ -17,7 +18,7 @@ use serde_json::Value;
 use session::alert::Alert;
 use session::cloudtrail::{self, RecordError};
 use session::event::{Session, SessionEvent};
-use session::ledger::{Claim, Progress, SessionRecord, Verdict, session_key};
+use session::ledger::{Claim, LEASE, Progress, SessionRecord, Verdict, session_key};
 use session::policy::{Decision, Lookup};
 use session::response::{Outcome, Response, respond};
 
@@ -50,7 +51,7 @@ pub(crate) async fn handle(app: &App, delivery: LambdaEvent<Value>) -> Result<()
     let event = record.and_then(|envelope| cloudtrail::session_event(&envelope.detail));
     let result = match event {
         Ok(Some(event)) => {
-            let run = Run { app, held: Held { event: &event.id, owner }, invoked };
+            let run = Run { app, held: Held { event: &event.id, owner, lease: LEASE }, invoked };
             run.released(run.judge(&event).await).await
         }
         Ok(None) => {
@@ -59,7 +60,7 @@ pub(crate) async fn handle(app: &App, delivery: LambdaEvent<Value>) -> Result<()
         }
         Err(error) => {
             let id = delivered_id(&delivery.payload).unwrap_or(owner);
-            let run = Run { app, held: Held { event: id, owner }, invoked };
+            let run = Run { app, held: Held { event: id, owner, lease: LEASE }, invoked };
             run.released(run.tell_unreadable(&delivery.payload, error).await).await
         }
     };
@@ -213,7 +214,7 @@ impl Run<'_> {
         let joining = Joining { joined: progress.recorded, done: !is_news && !is_unfinished };
         app.ledger.record(self.held, session, &verdict, outcome, joining).await?;
         if !progress.recorded || progress.told.is_some() && is_news {
-            metrics::emit(metrics::judged(session, decision, outcome, self.invoked, now));
+            emit(metrics::judged(session, decision, outcome, self.invoked, now));
         }
         if is_news {
             publish(&app.clients.sns, &app.topic, &alert.render()).await.map_err(Failure::Publish)?;
@@ -228,7 +229,7 @@ impl Run<'_> {
         let of = |path| envelope.pointer(path).and_then(Value::as_str).unwrap_or("unknown");
         let alert = Alert::unreadable(self.held.event, of("/account"), of("/region"), &error, self.invoked);
         if progress.told.is_none() {
-            metrics::emit([metrics::unreadable(self.invoked)]);
+            emit([metrics::unreadable(self.invoked)]);
             publish(&self.app.clients.sns, &self.app.topic, &alert.render())
                 .await
                 .map_err(Failure::Publish)?;

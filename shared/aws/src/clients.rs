@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_sdk_s3::config::ResponseChecksumValidation;
 use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
 use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
@@ -32,7 +33,7 @@ const ATTEMPTS: u32 = 4;
 /// Reads one variable of the environment.
 pub type Variable<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-/// The clients of every service that the guard calls.
+/// The clients of every service that is called about a session's events.
 #[derive(Clone, Debug)]
 pub struct Clients {
     /// DynamoDB, for the ledger.
@@ -47,23 +48,60 @@ pub struct Clients {
     pub tagging: aws_sdk_resourcegroupstagging::Client,
 }
 
+/// The clients of every service that is called about a session's log.
+#[derive(Clone, Debug)]
+pub struct LogClients {
+    /// DynamoDB, for the ledger.
+    pub dynamodb: aws_sdk_dynamodb::Client,
+    /// S3, for the log.
+    pub s3: aws_sdk_s3::Client,
+    /// SNS, for alerts.
+    pub sns: aws_sdk_sns::Client,
+}
+
+/// The configuration of one client, from what all clients share.
+macro_rules! config {
+    ($sdk:ident, $service:literal, $shared:expr, $variable:expr) => {{
+        let mut config = $sdk::config::Builder::from($shared);
+        config.set_endpoint_url(endpoint($variable, $service));
+        config
+    }};
+}
+
+/// A client, from what all clients share.
+macro_rules! client {
+    ($sdk:ident, $service:literal, $shared:expr, $variable:expr) => {
+        $sdk::Client::from_conf(config!($sdk, $service, $shared, $variable).build())
+    };
+}
+
 impl Clients {
     /// Builds the clients from the variables that Lambda sets; the names of those that are missing otherwise.
     pub fn from_environment(variable: Variable<'_>) -> Result<Self, Vec<&'static str>> {
         let shared = shared(variable)?;
-        macro_rules! client {
-            ($sdk:ident, $service:literal) => {{
-                let mut config = $sdk::config::Builder::from(&shared);
-                config.set_endpoint_url(endpoint(variable, $service));
-                $sdk::Client::from_conf(config.build())
-            }};
-        }
         Ok(Self {
-            dynamodb: client!(aws_sdk_dynamodb, "DYNAMODB"),
-            iam: client!(aws_sdk_iam, "IAM"),
-            sns: client!(aws_sdk_sns, "SNS"),
-            ssm: client!(aws_sdk_ssm, "SSM"),
-            tagging: client!(aws_sdk_resourcegroupstagging, "RESOURCE_GROUPS_TAGGING_API"),
+            dynamodb: client!(aws_sdk_dynamodb, "DYNAMODB", &shared, variable),
+            iam: client!(aws_sdk_iam, "IAM", &shared, variable),
+            sns: client!(aws_sdk_sns, "SNS", &shared, variable),
+            ssm: client!(aws_sdk_ssm, "SSM", &shared, variable),
+            tagging: client!(aws_sdk_resourcegroupstagging, "RESOURCE_GROUPS_TAGGING_API", &shared, variable),
+        })
+    }
+}
+
+impl LogClients {
+    /// Builds the clients from the variables that Lambda sets; the names of those that are missing otherwise.
+    pub fn from_environment(variable: Variable<'_>) -> Result<Self, Vec<&'static str>> {
+        let shared = shared(variable)?;
+        // A bucket is part of an endpoint's name only where somebody serves such names.
+        let s3 = config!(aws_sdk_s3, "S3", &shared, variable)
+            .force_path_style(endpoint(variable, "S3").is_some())
+            // TLS carries what was sent; a checksum would be reckoned over gigabytes for that.
+            .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
+        Ok(Self {
+            dynamodb: client!(aws_sdk_dynamodb, "DYNAMODB", &shared, variable),
+            s3: aws_sdk_s3::Client::from_conf(s3.build()),
+            sns: client!(aws_sdk_sns, "SNS", &shared, variable),
         })
     }
 }

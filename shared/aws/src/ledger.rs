@@ -1,6 +1,6 @@
 //! The ledger: one DynamoDB table with an item per session and an item per event.
 //!
-//! The item of an event (`event#<CloudTrail's eventID>`) says who works on it, how far it came and what the verdict
+//! The item of an event (`event#<CloudTrail's eventID>`, or `event#<the log's address and version>`) says who works on it, how far it came and what the verdict
 //! is; the item of a session joins what every event said of it. A verdict reaches both in one transaction, so
 //! a run that is killed leaves either none or both. What the items mean is in [`session::ledger`]; this module only
 //! reads and writes them.
@@ -17,9 +17,11 @@ use aws_sdk_dynamodb::types::{
     AttributeValue, Put, ReturnValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update,
 };
 use jiff::{SignedDuration, Timestamp};
-use session::event::Session;
-use session::ledger::{Claim, Claimed, LEASE, SessionRecord, Verdict, session_key};
+use session::event::{Session, SessionId};
+use session::ledger::{Claim, Claimed, SessionRecord, Verdict, session_key};
+use session::object::LogObject;
 use session::response::Outcome;
+use session::transcript::Transcript;
 
 use crate::error::AwsError;
 
@@ -71,10 +73,12 @@ pub struct Ledger {
 /// One event, held by one delivery.
 #[derive(Clone, Copy, Debug)]
 pub struct Held<'a> {
-    /// CloudTrail's `eventID`.
+    /// CloudTrail's `eventID`, or the id of a log's object.
     pub event: &'a str,
-    /// The delivery: Lambda's request id.
+    /// The delivery: Lambda's request id, or SQS's message id.
     pub owner: &'a str,
+    /// How long the delivery may hold it.
+    pub lease: SignedDuration,
 }
 
 impl Held<'_> {
@@ -109,7 +113,7 @@ impl Ledger {
             .expression_attribute_names("#expires", "expires")
             .expression_attribute_names("#done", "done")
             .expression_attribute_values(":owner", text(held.owner))
-            .expression_attribute_values(":until", number((now + LEASE).as_millisecond()))
+            .expression_attribute_values(":until", number((now + held.lease).as_millisecond()))
             .expression_attribute_values(":now", number(now.as_millisecond()))
             .expression_attribute_values(":expires", self.expires(now))
             .expression_attribute_values(":true", AttributeValue::Bool(true))
@@ -141,6 +145,12 @@ impl Ledger {
         self.note(held, "SET #told = :told, #done = :done", &names, &values).await
     }
 
+    /// Records how far a log was read, so that the next run goes on from there.
+    pub async fn checkpoint(&self, held: Held<'_>, checkpoint: &str) -> Result<(), LedgerError> {
+        let values = [(":checkpoint", text(checkpoint))];
+        self.note(held, "SET #checkpoint = :checkpoint", &[("#checkpoint", "checkpoint")], &values).await
+    }
+
     /// Lets go of an event, so that any delivery may take it over at once.
     pub async fn release(&self, held: Held<'_>) -> Result<(), LedgerError> {
         self.note(held, "SET #until = :never", &[("#until", "until")], &[(":never", number(0))]).await
@@ -160,18 +170,47 @@ impl Ledger {
         outcome: &Outcome,
         state: Joining,
     ) -> Result<(), LedgerError> {
-        let now = Timestamp::now();
-        let event = self.verdict_on_event(held, verdict, state.done)?;
+        let known = [("verdict", item::verdict(held.event, verdict)?)];
+        let event = self.recorded(held, &known, state.done);
         let Some(id) = session.id() else { return self.write(held, vec![event]).await.map(|_| ()) };
-        let key = session_key(&session.event.account, &session.event.region, id);
+        let owner = Owner { account: &session.event.account, region: &session.event.region, session: id };
+        self.join(held, owner, event, |record| {
+            if state.joined {
+                record.revise(&session.event.id, verdict.clone(), outcome);
+            } else {
+                record.join(session, verdict.clone(), outcome);
+            }
+        })
+        .await
+    }
+
+    /// Records what was read of a log, and joins it to its session's record: both or none.
+    pub async fn record_log(
+        &self,
+        held: Held<'_>,
+        object: &LogObject,
+        transcript: &Transcript,
+        done: bool,
+    ) -> Result<(), LedgerError> {
+        let event = self.recorded(held, &[], done);
+        let owner = Owner { account: &object.account, region: &object.region, session: &object.session };
+        self.join(held, owner, event, |record| record.join_transcript(object, transcript.clone())).await
+    }
+
+    /// Writes the item of an event together with its session's record, as often as another event of the session comes in
+    /// between.
+    async fn join(
+        &self,
+        held: Held<'_>,
+        owner: Owner<'_>,
+        event: TransactWriteItem,
+        join: impl Fn(&mut SessionRecord),
+    ) -> Result<(), LedgerError> {
+        let (now, key) = (Timestamp::now(), session_key(owner.account, owner.region, owner.session));
         for attempt in 0..JOINS {
             let mut read = self.read(&key).await?;
-            if state.joined {
-                read.record.revise(&session.event.id, verdict.clone(), outcome);
-            } else {
-                read.record.join(session, verdict.clone(), outcome);
-            }
-            let put = self.put_record(&key, session, &read, now)?;
+            join(&mut read.record);
+            let put = self.put_record(&key, owner, &read, now)?;
             if self.write(held, vec![event.clone(), put]).await? {
                 return Ok(());
             }
@@ -180,37 +219,36 @@ impl Ledger {
         Err(LedgerError::Contended { key })
     }
 
-    fn verdict_on_event(
-        &self,
-        held: Held<'_>,
-        verdict: &Verdict,
-        done: bool,
-    ) -> Result<TransactWriteItem, LedgerError> {
-        let verdict = item::verdict(held.event, verdict)?;
-        let update = Update::builder()
+    /// The write that marks an event as recorded, with what is known of it.
+    fn recorded(&self, held: Held<'_>, known: &[(&str, AttributeValue)], done: bool) -> TransactWriteItem {
+        let set: String = known.iter().map(|(name, _)| format!("#{name} = :{name}, ")).collect();
+        let mut update = Update::builder()
             .table_name(&self.table)
             .key("pk", held.key())
-            .update_expression("SET #verdict = :verdict, #recorded = :true, #done = :done")
+            .update_expression(format!("SET {set}#recorded = :true, #done = :done"))
             .condition_expression("#owner = :owner")
-            .expression_attribute_names("#verdict", "verdict")
             .expression_attribute_names("#recorded", "recorded")
             .expression_attribute_names("#done", "done")
             .expression_attribute_names("#owner", "owner")
-            .expression_attribute_values(":verdict", verdict)
             .expression_attribute_values(":true", AttributeValue::Bool(true))
             .expression_attribute_values(":done", AttributeValue::Bool(done))
             .expression_attribute_values(":owner", text(held.owner));
-        Ok(TransactWriteItem::builder().set_update(update.build().ok()).build())
+        for (name, value) in known {
+            update = update
+                .expression_attribute_names(format!("#{name}"), *name)
+                .expression_attribute_values(format!(":{name}"), value.clone());
+        }
+        TransactWriteItem::builder().set_update(update.build().ok()).build()
     }
 
     fn put_record(
         &self,
         key: &str,
-        session: &Session,
+        owner: Owner<'_>,
         read: &Read,
         now: Timestamp,
     ) -> Result<TransactWriteItem, LedgerError> {
-        let mut item = item::session(key, session, &read.record)?;
+        let mut item = item::session(key, owner, &read.record)?;
         item.insert("pk".to_owned(), text(key));
         item.insert("version".to_owned(), number(read.version + 1));
         item.insert("expires".to_owned(), self.expires(now));
@@ -299,6 +337,14 @@ pub struct Joining {
     pub done: bool,
 }
 
+/// The session that a record is of.
+#[derive(Clone, Copy, Debug)]
+struct Owner<'a> {
+    account: &'a str,
+    region: &'a str,
+    session: &'a SessionId,
+}
+
 /// A session's record as it was read, with the version that a write must find.
 #[derive(Debug, Default)]
 struct Read {
@@ -323,13 +369,14 @@ mod tests {
     use aws_sdk_dynamodb::types::error::{ConditionalCheckFailedException, TransactionCanceledException};
     use aws_smithy_mocks::{Rule, RuleMode, mock, mock_client};
     use session::cloudtrail;
-    use session::ledger::Progress;
-    use session::policy::Decision;
+    use session::ledger::{LEASE, Progress};
+    use session::policy::{Decision, Severity};
     use session::response::Mode;
+    use session::transcript::{Finding, Reading};
 
     use super::*;
 
-    const HELD: Held<'static> = Held { event: "event-1", owner: "me" };
+    const HELD: Held<'static> = Held { event: "event-1", owner: "me", lease: LEASE };
 
     fn ledger(rules: &[&Rule]) -> Ledger {
         let client = mock_client!(aws_sdk_dynamodb, RuleMode::MatchAny, rules);
@@ -358,6 +405,7 @@ mod tests {
             intended: Some("2026-11-23T09:29:59Z".parse().unwrap()),
             recorded: true,
             told: Some("violation failed".to_owned()),
+            checkpoint: None,
         };
         for (old, expected) in [(None, Claim::New), (Some(claimed("me", false)), Claim::Resume(progress))] {
             let rule = mock!(aws_sdk_dynamodb::Client::update_item)
@@ -458,7 +506,37 @@ mod tests {
             Verdict::new(&session, &Decision::default(), &outcome, Mode::Enforce),
             &outcome,
         );
-        let mut item = item::session("key", &session, &written).unwrap();
+        let log = LogObject {
+            bucket: "logs".to_owned(),
+            key: "linux/alice-0e34861185201706f.log".to_owned(),
+            version: Some("v1".to_owned()),
+            size: 4182,
+            account: session.event.account.clone(),
+            region: session.event.region.clone(),
+            time: now(),
+            session: session.id().unwrap().clone(),
+        };
+        let finding = Finding {
+            rule: "shadow-file-read".to_owned(),
+            title: "Password Hashes Are Read".to_owned(),
+            severity: Severity::High,
+            techniques: Vec::new(),
+            tactics: Vec::new(),
+            author: None,
+            runbook: None,
+            count: 2,
+            evidence: None,
+        };
+        let reading = Reading {
+            bytes: 4182,
+            lines: 61,
+            commands: 9,
+            limits: vec!["echo off".to_owned()],
+            ..Reading::default()
+        };
+        written.join_transcript(&log, Transcript::new(&log, &reading, &[finding]));
+        let owner = Owner { account: &log.account, region: &log.region, session: &log.session };
+        let mut item = item::session("key", owner, &written).unwrap();
         item.insert("version".to_owned(), number(3));
         let read = item::record("key", item).unwrap();
         assert_eq!((read.record, read.version), (written, 3));

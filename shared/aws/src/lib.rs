@@ -8,6 +8,8 @@ pub mod clients;
 pub mod error;
 pub mod greeting;
 pub mod ledger;
+pub mod log;
+pub mod metrics;
 pub mod principal;
 pub mod ssm;
 pub mod target;

@@ -31,9 +31,12 @@ pub const TRANSCRIPTS_KEPT: usize = 10;
 /// Who ended a session, when the guard did.
 const GUARD: &str = "ssm-guard";
 
-/// How long a run may hold an event before another delivery may take over: longer than the function's
+/// How long a run may hold an event of CloudTrail before another delivery may take over: longer than the function's
 /// timeout, shorter than the time until Lambda's second retry.
 pub const LEASE: SignedDuration = SignedDuration::from_secs(75);
+
+/// How long a run may hold a log before another delivery may take over: longer than the timeout of the function that reads logs.
+pub const LOG_LEASE: SignedDuration = SignedDuration::from_secs(330);
 
 /// What a delivery may do with an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +60,8 @@ pub struct Progress {
     pub recorded: bool,
     /// What was told last, in the words of [`crate::alert::Alert::told`].
     pub told: Option<String>,
+    /// How far a log was read, in the words of whoever reads it.
+    pub checkpoint: Option<String>,
 }
 
 /// What the ledger knows of work on an event.

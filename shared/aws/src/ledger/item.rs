@@ -9,14 +9,14 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use session::document::{Document, SessionKind};
-use session::event::Session;
 use session::ledger::{Claimed, Ended, Progress, SessionRecord, Started, Verdict};
 use session::policy::Severity;
 use session::principal::Mfa;
 use session::response::Mode;
 use session::target::TargetId;
+use session::transcript::Transcript;
 
-use super::{Item, LedgerError, Read};
+use super::{Item, LedgerError, Owner, Read};
 
 #[derive(Deserialize)]
 struct EventItem {
@@ -28,6 +28,7 @@ struct EventItem {
     recorded: bool,
     intended: Option<Timestamp>,
     told: Option<String>,
+    checkpoint: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -45,6 +46,8 @@ struct SessionItem {
     #[serde(skip_serializing_if = "Option::is_none")]
     last_resumed: Option<Timestamp>,
     verdicts: BTreeMap<String, VerdictItem>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    transcripts: BTreeMap<String, TranscriptItem>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -97,6 +100,24 @@ struct VerdictItem {
     permitted_by: Vec<String>,
 }
 
+#[derive(Serialize, Deserialize)]
+struct TranscriptItem {
+    time: Timestamp,
+    bucket: String,
+    key: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<String>,
+    bytes: u64,
+    lines: u64,
+    commands: u64,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    limits: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    severity: Option<String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    findings: BTreeMap<String, u64>,
+}
+
 /// Reads what the item of an event says of work on it.
 pub(super) fn claimed(event: &str, item: Item) -> Result<Claimed, LedgerError> {
     let item: EventItem = serde_dynamo::from_item(item).map_err(unreadable(event))?;
@@ -105,7 +126,12 @@ pub(super) fn claimed(event: &str, item: Item) -> Result<Claimed, LedgerError> {
         // A time that cannot be is a lease that is over.
         until: Timestamp::from_millisecond(item.until).unwrap_or(Timestamp::MIN),
         done: item.done,
-        progress: Progress { intended: item.intended, recorded: item.recorded, told: item.told },
+        progress: Progress {
+            intended: item.intended,
+            recorded: item.recorded,
+            told: item.told,
+            checkpoint: item.checkpoint,
+        },
     })
 }
 
@@ -118,6 +144,7 @@ pub(super) fn record(key: &str, item: Item) -> Result<Read, LedgerError> {
         resumed: item.resumed,
         last_resumed: item.last_resumed,
         verdicts: item.verdicts.into_iter().map(|(event, verdict)| (event, verdict.read())).collect(),
+        transcripts: item.transcripts.into_iter().map(|(id, transcript)| (id, transcript.read())).collect(),
     };
     Ok(Read { record, version: item.version })
 }
@@ -125,13 +152,13 @@ pub(super) fn record(key: &str, item: Item) -> Result<Read, LedgerError> {
 /// Writes the item of a session.
 pub(super) fn session(
     key: &str,
-    session: &Session,
+    owner: Owner<'_>,
     record: &SessionRecord,
 ) -> Result<HashMap<String, AttributeValue>, LedgerError> {
     let item = SessionItem {
-        account: session.event.account.clone(),
-        region: session.event.region.clone(),
-        session: session.id().map(ToString::to_string).unwrap_or_default(),
+        account: owner.account.to_owned(),
+        region: owner.region.to_owned(),
+        session: owner.session.to_string(),
         version: 0,
         started: record.started.as_ref().map(StartedItem::write),
         ended: record.ended.as_ref().map(|ended| EndedItem { time: ended.time, by: ended.by.clone() }),
@@ -141,6 +168,11 @@ pub(super) fn session(
             .verdicts
             .iter()
             .map(|(event, verdict)| (event.clone(), VerdictItem::write(verdict)))
+            .collect(),
+        transcripts: record
+            .transcripts
+            .iter()
+            .map(|(id, transcript)| (id.clone(), TranscriptItem::write(transcript)))
             .collect(),
     };
     serde_dynamo::to_item(item).map_err(unreadable(key))
@@ -224,6 +256,38 @@ impl VerdictItem {
             violations: self.violations,
             undecided: self.undecided,
             permitted_by: self.permitted_by,
+        }
+    }
+}
+
+impl TranscriptItem {
+    fn write(transcript: &Transcript) -> Self {
+        Self {
+            time: transcript.time,
+            bucket: transcript.bucket.clone(),
+            key: transcript.key.clone(),
+            version: transcript.version.clone(),
+            bytes: transcript.bytes,
+            lines: transcript.lines,
+            commands: transcript.commands,
+            limits: transcript.limits.clone(),
+            severity: transcript.severity.map(|severity| severity.as_str().to_owned()),
+            findings: transcript.findings.clone(),
+        }
+    }
+
+    fn read(self) -> Transcript {
+        Transcript {
+            time: self.time,
+            bucket: self.bucket,
+            key: self.key,
+            version: self.version,
+            bytes: self.bytes,
+            lines: self.lines,
+            commands: self.commands,
+            limits: self.limits,
+            severity: self.severity.as_deref().and_then(Severity::parse),
+            findings: self.findings,
         }
     }
 }
