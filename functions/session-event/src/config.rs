@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use aws::clients::{Clients, Variable};
+use aws::environment::Environment;
 use aws::greeting::greet;
 use aws::ledger::Ledger;
 use jiff::SignedDuration;
@@ -63,15 +64,10 @@ struct Config {
 impl App {
     /// Reads the environment and the policies, and opens the connections, side by side.
     pub(crate) async fn load(variable: Variable<'_>) -> Result<Self, StartError> {
-        let (config, clients) = match (Config::read(variable), Clients::from_environment(variable)) {
-            (Ok(config), Ok(clients)) => (config, clients),
-            (config, clients) => {
-                let missing = clients.err().unwrap_or_default();
-                let mut wrong = config.err().unwrap_or_default();
-                wrong.extend(missing.iter().map(|name| format!("`{name}` is missing")));
-                return Err(StartError::Variables(wrong));
-            }
-        };
+        let mut environment = Environment::new(variable);
+        let (config, clients) =
+            (Config::read(&mut environment), environment.clients(Clients::from_environment));
+        let (config, clients) = environment.finish(config.zip(clients)).map_err(StartError::Variables)?;
         let client = clients.dynamodb.clone();
         let ledger = Ledger { client, table: config.table.clone(), keep: config.keep };
         let (folder, tags, networks) = (config.policies, config.required_tags, config.networks);
@@ -102,41 +98,24 @@ fn load_policies(folder: PathBuf, tags: &str, networks: &str) -> Result<Policies
 }
 
 impl Config {
-    fn read(variable: Variable<'_>) -> Result<Self, Vec<String>> {
-        let mut wrong = Vec::new();
-        let mut required = |name: &str| {
-            let value = variable(name).filter(|value| !value.is_empty());
-            if value.is_none() {
-                wrong.push(format!("`{name}` is missing"));
-            }
-            value.unwrap_or_default()
-        };
-        let (table, topic) = (required("LEDGER_TABLE"), required("ALERT_TOPIC_ARN"));
-        let (role, mode) = (required("GUARD_ROLE_ARN"), required("MODE"));
-        let days = required("LEDGER_DAYS");
-        let parsed = Mode::parse(&mode);
-        if parsed.is_none() && !mode.is_empty() {
-            wrong.push(format!("`MODE` is `{mode}`, not `observe` or `enforce`"));
-        }
-        let hours = days.parse::<u16>().ok().filter(|days| *days > 0).map(|days| i64::from(days) * 24);
-        if hours.is_none() && !days.is_empty() {
-            wrong.push(format!("`LEDGER_DAYS` is `{days}`, not a number of days"));
-        }
-        let root = variable("LAMBDA_TASK_ROOT").unwrap_or_else(|| ".".to_owned());
-        match (parsed, hours) {
-            (Some(mode), Some(hours)) if wrong.is_empty() => Ok(Self {
-                table,
-                topic,
-                role,
-                mode,
-                keep: SignedDuration::from_hours(hours),
-                policies: variable("POLICIES_FOLDER")
-                    .map_or_else(|| PathBuf::from(root).join("policies"), PathBuf::from),
-                required_tags: variable("REQUIRED_TAGS").unwrap_or_default(),
-                networks: variable("ALLOWED_NETWORKS").unwrap_or_default(),
-            }),
-            _ => Err(wrong),
-        }
+    fn read(environment: &mut Environment<'_>) -> Option<Self> {
+        let (table, topic) = (environment.required("LEDGER_TABLE"), environment.required("ALERT_TOPIC_ARN"));
+        let role = environment.required("GUARD_ROLE_ARN");
+        let mode = environment.parsed("MODE", "`observe` or `enforce`", Mode::parse);
+        let keep = environment.days("LEDGER_DAYS");
+        let root = environment.optional("LAMBDA_TASK_ROOT").unwrap_or_else(|| ".".to_owned());
+        Some(Self {
+            table,
+            topic,
+            role,
+            mode: mode?,
+            keep: keep?,
+            policies: environment
+                .optional("POLICIES_FOLDER")
+                .map_or_else(|| PathBuf::from(root).join("policies"), PathBuf::from),
+            required_tags: environment.optional("REQUIRED_TAGS").unwrap_or_default(),
+            networks: environment.optional("ALLOWED_NETWORKS").unwrap_or_default(),
+        })
     }
 }
 
@@ -159,14 +138,17 @@ mod tests {
 
     #[test]
     fn the_policies_are_in_the_package_unless_told_otherwise() {
-        let config = Config::read(&complete).unwrap();
+        let config = Config::read(&mut Environment::new(&complete)).unwrap();
         assert_eq!(config.policies, PathBuf::from("/var/task/policies"));
         assert_eq!((config.mode, config.keep), (Mode::Enforce, SignedDuration::from_hours(9600)));
         let elsewhere = |name: &str| match name {
             "POLICIES_FOLDER" => Some("/opt/policies".to_owned()),
             _ => complete(name),
         };
-        assert_eq!(Config::read(&elsewhere).unwrap().policies, PathBuf::from("/opt/policies"));
+        assert_eq!(
+            Config::read(&mut Environment::new(&elsewhere)).unwrap().policies,
+            PathBuf::from("/opt/policies")
+        );
     }
 
     #[tokio::test]

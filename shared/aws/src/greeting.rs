@@ -4,7 +4,7 @@
 //! does not delay the first session that has to be ended. The calls also show, before anything depends on it, whether
 //! the table and the topic are there and may be used.
 
-use crate::clients::Clients;
+use crate::clients::{Clients, LogClients};
 use crate::error::AwsError;
 use crate::ledger::Ledger;
 use crate::principal;
@@ -16,7 +16,7 @@ pub async fn greet(clients: &Clients, ledger: &Ledger, topic: &str, role: &str) 
     let (claims, records, topic, tagging, ssm, iam) = tokio::join!(
         ledger.greet(),
         ledger.greet(),
-        topic_is_there(clients, topic),
+        topic_is_there(&clients.sns, topic),
         lists_tags(clients),
         lists_nodes(clients),
         has_tags(clients, role)
@@ -24,13 +24,19 @@ pub async fn greet(clients: &Clients, ledger: &Ledger, topic: &str, role: &str) 
     [claims.and(records), topic, tagging, ssm, iam].into_iter().filter_map(Result::err).collect()
 }
 
+/// Calls the services that a log needs first. S3 is not called: only a log tells which bucket may be read.
+pub async fn greet_for_logs(clients: &LogClients, ledger: &Ledger, topic: &str) -> Vec<AwsError> {
+    let (ledger, topic) = tokio::join!(ledger.greet(), topic_is_there(&clients.sns, topic));
+    [ledger, topic].into_iter().filter_map(Result::err).collect()
+}
+
 async fn has_tags(clients: &Clients, role: &str) -> Result<(), AwsError> {
     let name = role.rsplit('/').next().unwrap_or(role);
     principal::role_tags(&clients.iam, name).await.map(|_| ())
 }
 
-async fn topic_is_there(clients: &Clients, topic: &str) -> Result<(), AwsError> {
-    let request = clients.sns.get_topic_attributes().topic_arn(topic);
+async fn topic_is_there(sns: &aws_sdk_sns::Client, topic: &str) -> Result<(), AwsError> {
+    let request = sns.get_topic_attributes().topic_arn(topic);
     request.send().await.map_err(|error| AwsError::new("sns:GetTopicAttributes", topic, error))?;
     Ok(())
 }

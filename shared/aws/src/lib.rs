@@ -5,6 +5,7 @@
 
 pub mod alert;
 pub mod clients;
+pub mod environment;
 pub mod error;
 pub mod greeting;
 pub mod ledger;
