@@ -41,8 +41,7 @@ pub(crate) struct Functions {
 impl Functions {
     /// Builds all of them.
     pub(crate) fn build() -> Result<Self, String> {
-        let archive = e2e::package::build("session-event")?;
-        let package = archive.with_extension("");
+        let package = e2e::package::build()?.folder("session-event");
         e2e::tools::run(
             Command::new("cargo")
                 .args(["build", "--release", "--locked", "--package", "hello"])

@@ -1,4 +1,4 @@
-//! The packages of the functions: a release binary beside the policies, as users deploy it.
+//! The packages of the functions: a release binary beside its policies or rules, as users deploy it.
 
 use std::fs::{self, File};
 use std::io;
@@ -7,18 +7,39 @@ use std::process::Command;
 
 use crate::{children, root, target, tools};
 
-/// Builds a function and puts its package together: the folder that the template's `CodeUri` names, and its zip.
-pub fn build(function: &str) -> Result<PathBuf, String> {
-    let status = cargo(function).status().map_err(|error| format!("cargo cannot be started: {error}"))?;
-    if !status.success() {
-        return Err(format!("the function {function} does not build"));
+/// Every function, and the folder of the repository that goes into its package.
+pub const FUNCTIONS: [(&str, &str); 2] = [("session-event", "policies"), ("log-object", "rules")];
+
+/// The packages of all functions.
+#[derive(Clone, Debug)]
+pub struct Packages {
+    archives: Vec<(&'static str, PathBuf)>,
+}
+
+impl Packages {
+    /// Each function with its zip; the folder beside it has the same in it.
+    pub fn archives(&self) -> impl Iterator<Item = (&'static str, &Path)> {
+        self.archives.iter().map(|(function, archive)| (*function, archive.as_path()))
     }
-    put_together(function)
+
+    /// The folder of one function's package.
+    pub fn folder(&self, function: &str) -> PathBuf {
+        target().join("package").join(function)
+    }
+}
+
+/// Builds the functions and puts their packages together: the folders that the template's `CodeUri`s name, and their zips.
+pub fn build() -> Result<Packages, String> {
+    let status = cargo().status().map_err(|error| format!("cargo cannot be started: {error}"))?;
+    if !status.success() {
+        return Err("the functions do not build".to_owned());
+    }
+    put_together()
 }
 
 /// The same, silently: `on_progress` sees how many of how many crates are built.
-pub fn build_with(function: &str, on_progress: &dyn Fn(u32, u32)) -> Result<PathBuf, String> {
-    let mut cargo = cargo(function);
+pub fn build_with(on_progress: &dyn Fn(u32, u32)) -> Result<Packages, String> {
+    let mut cargo = cargo();
     // Cargo draws its progress bar for terminals only, unless it is told to, and how wide.
     cargo.envs([("CARGO_TERM_PROGRESS_WHEN", "always"), ("CARGO_TERM_PROGRESS_WIDTH", "80")]);
     cargo.env("CARGO_TERM_COLOR", "never");
@@ -30,14 +51,15 @@ pub fn build_with(function: &str, on_progress: &dyn Fn(u32, u32)) -> Result<Path
     let (status, text) =
         children::run(&mut cargo, &on_line).map_err(|error| format!("cargo cannot be started: {error}"))?;
     if !status.success() {
-        return Err(format!("the function {function} does not build:\n{text}"));
+        return Err(format!("the functions do not build:\n{text}"));
     }
-    put_together(function)
+    put_together()
 }
 
-fn cargo(function: &str) -> Command {
+fn cargo() -> Command {
     let mut cargo = tools::cargo();
-    cargo.args(["build", "--release", "--locked", "--package", function]);
+    cargo.args(["build", "--release", "--locked"]);
+    cargo.args(FUNCTIONS.iter().flat_map(|(function, _)| ["--package", function]));
     cargo
 }
 
@@ -49,15 +71,17 @@ fn crates_built(line: &str) -> Option<(u32, u32)> {
     Some((built.parse().ok()?, all.parse().ok()?))
 }
 
-fn put_together(function: &str) -> Result<PathBuf, String> {
-    let folder = target().join("package").join(function);
-    let failed = |error: io::Error| format!("{}: {error}", folder.display());
+fn put_together() -> Result<Packages, String> {
     // The demo and the tests may do this at the same time; the lock goes with the file.
-    let lock = lock().map_err(failed)?;
-    assemble(function, &folder).map_err(failed)?;
-    let archive = zip(&folder);
+    let lock = lock().map_err(|error| format!("{}: {error}", target().join("package").display()))?;
+    let archives = FUNCTIONS.iter().map(|(function, files)| {
+        let folder = target().join("package").join(function);
+        assemble(function, files, &folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+        Ok((*function, zip(&folder, files)?))
+    });
+    let archives = archives.collect::<Result<_, String>>();
     drop(lock);
-    archive
+    Ok(Packages { archives: archives? })
 }
 
 fn lock() -> io::Result<File> {
@@ -68,13 +92,13 @@ fn lock() -> io::Result<File> {
     Ok(file)
 }
 
-fn assemble(function: &str, folder: &Path) -> io::Result<()> {
+fn assemble(function: &str, files: &str, folder: &Path) -> io::Result<()> {
     if folder.exists() {
         fs::remove_dir_all(folder)?;
     }
     fs::create_dir_all(folder)?;
     fs::copy(target().join("release").join(function), folder.join("bootstrap"))?;
-    copy(&root().join("policies"), &folder.join("policies"))
+    copy(&root().join(files), &folder.join(files))
 }
 
 fn copy(from: &Path, to: &Path) -> io::Result<()> {
@@ -92,13 +116,13 @@ fn copy(from: &Path, to: &Path) -> io::Result<()> {
 }
 
 /// Python is there anyway, and its zip keeps a file's mode.
-fn zip(folder: &Path) -> Result<PathBuf, String> {
+fn zip(folder: &Path, files: &str) -> Result<PathBuf, String> {
     let archive = folder.with_extension("zip");
     let python = tools::python("tests/stack/requirements.txt")?;
     let mut command = Command::new(python);
     // Whoever reads the archive at this moment reads the old one or the new one.
     let new = folder.with_extension("zip.new");
-    command.args(["-m", "zipfile", "-c"]).arg(&new).args(["bootstrap", "policies"]).current_dir(folder);
+    command.args(["-m", "zipfile", "-c"]).arg(&new).args(["bootstrap", files]).current_dir(folder);
     tools::run(&mut command, "python -m zipfile")?;
     fs::rename(&new, &archive).map_err(|error| format!("{}: {error}", archive.display()))?;
     Ok(archive)

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::account::Account;
 use crate::children::{self, AtWork};
+use crate::package::Packages;
 use crate::{root, target, tools};
 
 /// The region of its accounts.
@@ -78,11 +79,11 @@ impl Stack {
         Account::new(&self.endpoint, id, REGION)
     }
 
-    /// Deploys the template with a function's package, and returns the outputs of the CloudFormation stack.
+    /// Deploys the template with the functions' packages, and returns the outputs of the CloudFormation stack.
     pub fn deploy(
         &self,
         account: &str,
-        (function, archive): (&str, &Path),
+        packages: &Packages,
         parameters: &[(&str, &str)],
     ) -> Result<Value, String> {
         let mut command = Command::new(&self.python);
@@ -98,7 +99,9 @@ impl Stack {
             STACK,
         ]);
         command.arg("--template").arg(root().join("infra/guard.yaml"));
-        command.args(["--package", &format!("{function}={}", archive.display())]);
+        for (function, archive) in packages.archives() {
+            command.args(["--package", &format!("{function}={}", archive.display())]);
+        }
         for (name, value) in parameters {
             command.args(["--parameter", &format!("{name}={value}")]);
         }

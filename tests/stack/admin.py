@@ -140,6 +140,11 @@ async def idle(timeout):
         raise Refused(
             504, f"{lambda_patches.pending.count(account)} invocations are not done after {timeout:g} s"
         )
+    if not await lambda_patches.until_queues_are_read(account, timeout):
+        raise Refused(504, f"a queue still feeds a function after {timeout:g} s")
+    # What a queue's function did may have invoked others.
+    if not await lambda_patches.pending.until_idle(account, timeout):
+        raise Refused(504, f"{lambda_patches.pending.count(account)} invocations are not done after {timeout:g} s")
     return {"idle": True}
 
 

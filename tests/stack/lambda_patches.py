@@ -17,6 +17,7 @@ It cannot: OnSuccess destinations, EventBridge as a destination, more than UNRES
 for a function without reserved concurrency (two cores do not run a thousand).
 """
 
+import asyncio
 import collections
 import contextvars
 import datetime
@@ -200,6 +201,27 @@ class Pending:
 
 
 pending = Pending()
+
+
+async def until_queues_are_read(account, timeout):
+    """Until no queue that feeds a function has a message to give, and none that was given is being worked on.
+
+    A message that a function gave back is not waited for: it comes again when its visibility timeout is over.
+    """
+    give_up = time.monotonic() + timeout
+    while any(feeds(mapping) for owner, _, mapping in lambda_svc._iter_all_esms() if owner == account):
+        if time.monotonic() > give_up:
+            return False
+        await asyncio.sleep(0.02)
+    return True
+
+
+def feeds(mapping):
+    if lambda_svc._esm_inflight.get(mapping["UUID"]):
+        return True
+    queue = sqs._queue_by_arn(mapping.get("EventSourceArn", ""))
+    now = time.time()
+    return any(message.get("visible_at", 0) <= now for message in (queue or {}).get("messages", []))
 
 
 def qualified_arn(config):

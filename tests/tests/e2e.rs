@@ -396,7 +396,7 @@ fn what_a_caller_wrote_reaches_no_log_line() {
 /// Policies that do not validate against the schema stop the function at init, with the policy's id and the position.
 #[test]
 fn a_policy_that_does_not_validate_stops_the_function() {
-    let package = guard::package().with_extension("");
+    let package = guard::package("session-event");
     let folder = tempfile::tempdir().unwrap();
     let policy = std::fs::read_to_string(package.join("policies/root-user/policy.cedar")).unwrap();
     let broken =

@@ -20,7 +20,7 @@ fn main() -> ExitCode {
         ("documentation", || cargo(&["doc", "--workspace", "--no-deps", "--locked"])),
         ("templates", templates),
         ("the local stack", stack),
-        ("functions", || package::build("session-event").map(|_| ())),
+        ("functions", || package::build().map(|_| ())),
         ("tests", || cargo(&["test", "--workspace", "--locked", "--no-fail-fast"])),
         ("policies", policies),
     ];

@@ -3,9 +3,9 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    match e2e::package::build("session-event") {
-        Ok(archive) => {
-            eprintln!("{}", archive.display());
+    match e2e::package::build() {
+        Ok(packages) => {
+            packages.archives().for_each(|(_, archive)| eprintln!("{}", archive.display()));
             ExitCode::SUCCESS
         }
         Err(error) => {

@@ -4,7 +4,6 @@
 //! shown as they were violated, not as expected, because one of them depends on the hour. An act whose session does
 //! not end as the act says fails the demo.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,13 +13,14 @@ use serde_json::{Value, json};
 use super::guard::{FORGOTTEN, Guard, MAIL, Node, Opened, People, Person, Shell, TELEPHONE, Told, WEB, at};
 use super::layout::{Row, Tone, milliseconds};
 use super::screen::Screen;
+use crate::package::Packages;
 use crate::stack::Stack;
 
 /// What the acts are played with.
 pub(super) struct Stage<'a> {
     pub(super) screen: &'a Screen,
     pub(super) stack: &'a Arc<Stack>,
-    pub(super) package: &'a Path,
+    pub(super) packages: &'a Packages,
     pub(super) guard: &'a Guard,
     pub(super) people: &'a People,
 }
@@ -110,7 +110,7 @@ impl Stage<'_> {
         self.title(3, "The same again, with Mode=enforce");
         self.screen.step(
             "deploying with Mode=enforce",
-            |_| self.guard.enforce(self.stack, self.package),
+            |_| self.guard.enforce(self.stack, self.packages),
             |()| "infra/guard.yaml updated: Mode=enforce".to_owned(),
         )?;
         self.scene(bob, FORGOTTEN, "a shell");

@@ -1,7 +1,6 @@
 //! The account in which the guard is deployed: its people, its nodes, and what the guard left in it.
 
 use std::cell::Cell;
-use std::path::Path;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -9,6 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Map, Value, json};
 
 use crate::account::Account;
+use crate::package::Packages;
 use crate::stack::{REGION, Stack};
 
 pub(super) const ACCOUNT: &str = "111122223333";
@@ -94,15 +94,15 @@ pub(super) struct Opened {
 
 impl Guard {
     /// Deploys the template as a first deployment is: no parameter but the mail address.
-    pub(super) fn deploy(stack: &Arc<Stack>, package: &Path) -> Result<Self, String> {
-        let outputs = stack.deploy(ACCOUNT, ("session-event", package), &[("AlertEmail", MAIL)])?;
+    pub(super) fn deploy(stack: &Arc<Stack>, packages: &Packages) -> Result<Self, String> {
+        let outputs = stack.deploy(ACCOUNT, packages, &[("AlertEmail", MAIL)])?;
         let guard = Self { root: stack.account(ACCOUNT), outputs, queue: String::new(), read: Cell::new(0) };
         guard.subscribe()
     }
 
     /// Deploys it again, with sessions ended.
-    pub(super) fn enforce(&self, stack: &Arc<Stack>, package: &Path) -> Result<(), String> {
-        stack.deploy(ACCOUNT, ("session-event", package), &[("Mode", "enforce")]).map(|_| ())
+    pub(super) fn enforce(&self, stack: &Arc<Stack>, packages: &Packages) -> Result<(), String> {
+        stack.deploy(ACCOUNT, packages, &[("Mode", "enforce")]).map(|_| ())
     }
 
     /// The readers of alerts beside the mail address, which is the template's own: SIEM, chat, telephone.

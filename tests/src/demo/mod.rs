@@ -22,11 +22,11 @@ use self::guard::{ACCOUNT, Guard, People, at};
 use self::layout::{Tone, milliseconds, seconds};
 use self::options::{HELP, Wish};
 use self::screen::Screen;
+use crate::package::{self, Packages};
 use crate::stack::{REGION, Stack};
-use crate::{package, tools};
+use crate::tools;
 
 const REQUIREMENTS: &str = "tests/stack/requirements.txt";
-const FUNCTION: &str = "session-event";
 
 /// Runs the demo with the arguments after the program's name.
 pub fn run(arguments: impl IntoIterator<Item = String>) -> ExitCode {
@@ -70,8 +70,8 @@ fn show(screen: &Screen, ending: &Ending, port: u16, keep: bool) -> Result<(), S
     screen.blank();
     // A port that is taken is known now, and not after a build of minutes.
     free(port)?;
-    let (stack, package, guard, people) = set_up(screen, ending, port)?;
-    let stage = Stage { screen, stack: &stack, package: &package, guard: &guard, people: &people };
+    let (stack, packages, guard, people) = set_up(screen, ending, port)?;
+    let stage = Stage { screen, stack: &stack, packages: &packages, guard: &guard, people: &people };
     let played = acts::play(&stage)?;
     sum_up(screen, &guard, &played)?;
     if keep {
@@ -83,7 +83,7 @@ fn show(screen: &Screen, ending: &Ending, port: u16, keep: bool) -> Result<(), S
     Ok(())
 }
 
-type Set = (Arc<Stack>, std::path::PathBuf, Guard, People);
+type Set = (Arc<Stack>, Packages, Guard, People);
 
 fn set_up(screen: &Screen, ending: &Ending, port: u16) -> Result<Set, String> {
     screen.step(
@@ -91,14 +91,17 @@ fn set_up(screen: &Screen, ending: &Ending, port: u16) -> Result<Set, String> {
         |step| tools::python_with(REQUIREMENTS, &|| step.progress("installing, once, below target/tools")),
         |_| "Python environment of the local stack, pinned, below target/tools".to_owned(),
     )?;
-    let package = screen.step(
-        "building session-event for release",
-        |step| {
-            package::build_with(FUNCTION, &|built, all| step.progress(&format!("{built} of {all} crates")))
-        },
-        |archive| {
-            let size = fs::metadata(archive).map(|metadata| metadata.len() / 1_000_000).unwrap_or_default();
-            format!("session-event built for release, packed with its policies ({size} MB)")
+    let packages = screen.step(
+        "building the functions for release",
+        |step| package::build_with(&|built, all| step.progress(&format!("{built} of {all} crates"))),
+        |packages| {
+            let size = |archive| fs::metadata(archive).map(|file| file.len() / 1_000_000).unwrap_or_default();
+            let sizes =
+                packages.archives().map(|(function, archive)| format!("{function} ({} MB)", size(archive)));
+            format!(
+                "{} built for release, packed with policies and rules",
+                sizes.collect::<Vec<_>>().join(" and ")
+            )
         },
     )?;
     let stack = screen.step(
@@ -109,7 +112,7 @@ fn set_up(screen: &Screen, ending: &Ending, port: u16) -> Result<Set, String> {
     ending.takes(&stack);
     let guard = screen.step(
         "deploying infra/guard.yaml",
-        |_| Guard::deploy(&stack, &package),
+        |_| Guard::deploy(&stack, &packages),
         |_| format!("infra/guard.yaml deployed to account {ACCOUNT} in {REGION}"),
     )?;
     let people = screen.step(
@@ -117,7 +120,7 @@ fn set_up(screen: &Screen, ending: &Ending, port: u16) -> Result<Set, String> {
         |_| guard.furnish(),
         |_| "nodes with real shells, people with keys, a bucket for logs".to_owned(),
     )?;
-    Ok((stack, package, guard, people))
+    Ok((stack, packages, guard, people))
 }
 
 fn free(port: u16) -> Result<(), String> {

@@ -1,11 +1,12 @@
 //! A deployed guard, and everything that a test asks of it.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use e2e::account::Account;
+use e2e::package::Packages;
 use e2e::stack::Stack;
 use serde_json::{Map, Value, json};
 
@@ -17,15 +18,15 @@ pub(crate) const TAGGED: &str = "i-0bbbbbbbbbbbbbbb2";
 /// The account of the records that tests write; it is replaced by the guard's own when they are delivered.
 const ACCOUNT: &str = "111122223333";
 
-/// One stack and one package for all tests.
-static SHARED: LazyLock<(Stack, PathBuf)> = LazyLock::new(|| {
-    let package = e2e::package::build("session-event").unwrap();
-    (Stack::start(0).unwrap(), package)
+/// One stack and one build for all tests.
+static SHARED: LazyLock<(Stack, Packages)> = LazyLock::new(|| {
+    let packages = e2e::package::build().unwrap();
+    (Stack::start(0).unwrap(), packages)
 });
 
-/// The function's package, as a zip; the folder beside it has the same in it.
-pub(crate) fn package() -> &'static Path {
-    &SHARED.1
+/// The folder of a function's package.
+pub(crate) fn package(function: &str) -> PathBuf {
+    SHARED.1.folder(function)
 }
 
 static ACCOUNTS: AtomicU64 = AtomicU64::new(100_000_000_000);
@@ -107,9 +108,9 @@ impl Guard {
     }
 
     pub(crate) fn deploy_with(parameters: &[(&str, &str)]) -> Self {
-        let (stack, package) = &*SHARED;
+        let (stack, packages) = &*SHARED;
         let account = stack.account(&ACCOUNTS.fetch_add(1, Ordering::Relaxed).to_string());
-        let outputs = stack.deploy(&account.id, ("session-event", package), parameters).unwrap();
+        let outputs = stack.deploy(&account.id, packages, parameters).unwrap();
         let queue = account.json("sqs", "AmazonSQS.CreateQueue", &json!({"QueueName": "alerts"})).unwrap();
         let alerts = queue["QueueUrl"].as_str().unwrap().to_owned();
         let guard = Self { account, outputs, alerts };
