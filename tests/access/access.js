@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /**
- * Who may do what: puts each question of a table to the policies, prints answer and reason, and compares the answer with the expected.
+ * Who may do what: puts each question of a table to the policies, prints answer and reason, and compares the answer
+ * with the expected.
  *
  *     node access.js                                       our table, our templates
  *     node access.js --user mine.json --user more.json     our questions about users, your policies
@@ -18,8 +19,8 @@ import { evaluate, QuestionError } from './evaluate.js'
 import { policiesNamed, readTable, TableError } from './table.js'
 import { TemplateError } from './template.js'
 
-const USAGE = `usage: node access.js [--table FILE] [--user POLICY.json]... [--role POLICY.json]... [--set NAME=VALUE]... [--format text|json]
-       [--failed] | --print NAME`
+const USAGE = `usage: node access.js [--table FILE] [--user POLICY.json]... [--role POLICY.json]... [--set NAME=VALUE]...
+                      [--format text|json] [--failed] | --print NAME`
 
 const OPTIONS = {
   table: { type: 'string', default: join(import.meta.dirname, 'table.yaml') },
@@ -53,13 +54,20 @@ async function main(argumentsGiven) {
     }
     if (values.print) {
       const { identity, resource } = policiesNamed(values.table, values.print, { variables: variables(values.set) })
-      console.log(JSON.stringify([...identity, resource].filter(Boolean).map(({ name, policy }) => ({ name, policy })), null, 2))
+      console.log(
+        JSON.stringify(
+          [...identity, resource].filter(Boolean).map(({ name, policy }) => ({ name, policy })),
+          null,
+          2,
+        ),
+      )
       return 0
     }
     const rows = readTable(values.table, { variables: variables(values.set), replacements })
     return await report(rows, values)
   } catch (error) {
-    const isExpected = [QuestionError, TableError, TemplateError].some((kind) => error instanceof kind) || error.code === 'ENOENT'
+    const isExpected =
+      [QuestionError, TableError, TemplateError].some((kind) => error instanceof kind) || error.code === 'ENOENT'
     if (!isExpected) throw error
     console.error(`access: ${error.message}`)
     return 2
@@ -86,22 +94,44 @@ async function report(rows, { format, failed }) {
   const wrong = answers.filter((each) => !each.isExpected)
   const shown = failed ? wrong : answers
   if (format === 'json') {
-    console.log(JSON.stringify(shown.map(({ number, because, described, expected, found, reason }) => ({ number, because, ...described, expected, found, reason })), null, 2))
+    console.log(
+      JSON.stringify(
+        shown.map(({ number, because, described, expected, found, reason }) => ({
+          number,
+          because,
+          ...described,
+          expected,
+          found,
+          reason,
+        })),
+        null,
+        2,
+      ),
+    )
   } else {
     for (const each of shown) console.log(line(each))
-    console.log(`${answers.length} questions, ${wrong.length === 0 ? 'every answer as expected' : `${wrong.length} answered otherwise than expected`}`)
+    console.log(
+      `${answers.length} questions, ${wrong.length === 0 ? 'every answer as expected' : `${wrong.length} answered otherwise than expected`}`,
+    )
   }
   return wrong.length === 0 ? 0 : 1
 }
 
 function line({ number, described, expected, found, isExpected, because, reason }) {
   const mark = isExpected ? 'ok  ' : 'FAIL'
-  const question = `${described.who} (${described.with}) ${described.do} ${described.on}`
+  const { tags, where, through } = described
+  const question = `${described.who} (${described.with}) ${described.do} ${described.on}${pairs(' tagged ', tags)}`
+  const rest = `${pairs(' where ', where)}${through ? ` through ${through}` : ''}`
   const answer = isExpected ? found : `${found}, expected ${expected}`
-  return `${mark} ${String(number).padStart(3)}  ${question}\n          ${answer} by ${reason}\n          ${because}`
+  return `${mark} ${String(number).padStart(3)}  ${question}${rest}\n          ${answer} by ${reason}\n          ${because}`
 }
 
 function reason({ allowed, explicit, by, nearly }) {
   if (allowed || explicit) return by.join(', ') || 'the policy of the thing'
   return nearly.length === 0 ? 'no statement about it' : `no statement: ${nearly.join('; ')}`
+}
+
+function pairs(word, values) {
+  const text = Object.entries(values).map(([name, value]) => `${name}=${value}`)
+  return text.length === 0 ? '' : word + text.join(', ')
 }

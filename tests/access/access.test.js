@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
@@ -11,7 +11,9 @@ const folder = mkdtempSync(join(tmpdir(), 'access-'))
 after(() => rmSync(folder, { recursive: true }))
 
 function access(...options) {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [join(import.meta.dirname, 'access.js'), ...options], { encoding: 'utf8' })
+  const { status, stdout, stderr } = spawnSync(process.execPath, [join(import.meta.dirname, 'access.js'), ...options], {
+    encoding: 'utf8',
+  })
   return { status, stdout, stderr }
 }
 
@@ -22,7 +24,10 @@ function file(name, text) {
 }
 
 const POLICY = (action, resource = '*') =>
-  JSON.stringify({ Version: '2012-10-17', Statement: [{ Sid: 'Only', Effect: 'Allow', Action: action, Resource: resource }] })
+  JSON.stringify({
+    Version: '2012-10-17',
+    Statement: [{ Sid: 'Only', Effect: 'Allow', Action: action, Resource: resource }],
+  })
 
 /** A table with one principal, who has the policies of a file. */
 const TABLE = (policies, rows) => `
@@ -71,6 +76,8 @@ ok     2  someone (key) s3:DeleteBucket bucket
     with: 'key',
     do: 's3:ListBucket',
     on: 'bucket',
+    tags: {},
+    where: {},
     expected: 'denied',
     found: 'allowed',
     reason: 'Only',
@@ -92,12 +99,26 @@ Resources:
   )
   const row = "{ who: someone, with: key, do: 's3:ListBucket', on: bucket, expect: allowed, because: Readers list }"
   const templates = 'templates: { mine: { file: template.yaml, parameters: { Bucket: bucket } } }'
-  const table = file('own.yaml', `variables: { account: '111122223333', region: eu-west-1 }\n${templates}${TABLE('mine/Readers', [row])}`)
+  const table = file(
+    'own.yaml',
+    `variables: { account: '111122223333', region: eu-west-1 }\n${templates}${TABLE('mine/Readers', [row])}`,
+  )
   assert.equal(access('--table', table).status, 0)
 })
 
 test('a question that cannot be put is exit code 2, and says why', () => {
-  const row = (fields) => `{ ${Object.entries({ who: 'someone', with: 'key', do: "'s3:ListBucket'", on: 'bucket', expect: 'denied', because: 'x', ...fields }).map(([key, value]) => `${key}: ${value}`).join(', ')} }`
+  const row = (fields) =>
+    `{ ${Object.entries({
+      who: 'someone',
+      with: 'key',
+      do: "'s3:ListBucket'",
+      on: 'bucket',
+      expect: 'denied',
+      because: 'x',
+      ...fields,
+    })
+      .map(([key, value]) => `${key}: ${value}`)
+      .join(', ')} }`
   file('none.json', '{}')
   file('broken.json', '{')
   file('good.json', POLICY('s3:ListBucket'))
@@ -110,7 +131,11 @@ test('a question that cannot be put is exit code 2, and says why', () => {
     ['good.json', row({ because: "''" }), 'row 1: `because` must be there, and be its own'],
     ['good.json', row({ do: "'s3:Teleport'" }), 's3:Teleport on bucket: invalid.action'],
     ['good.json', row({ do: "'ssm:StartSession'" }), 'ssm:StartSession on bucket: no.resource.types'],
-    ['good.json', row({ where: "{ 'ssm:SessionDocumentAccessCheck': 'true' }" }), 'AWS has no ssm:SessionDocumentAccessCheck in such a request'],
+    [
+      'good.json',
+      row({ where: "{ 'ssm:SessionDocumentAccessCheck': 'true' }" }),
+      'AWS has no ssm:SessionDocumentAccessCheck in such a request',
+    ],
     ['none.json', row({}), 'no `Statement` in it, so it is no policy'],
     ['broken.json', row({}), 'broken.json: '],
     ['mine/Readers', row({}), 'policy `mine/Readers`: no template `mine` in the table'],
@@ -120,7 +145,15 @@ test('a question that cannot be put is exit code 2, and says why', () => {
     assert.equal(status, 2, message)
     assert.ok(stderr.includes(message), `${stderr} does not say ${message}`)
   }
-  for (const options of [['--table', join(folder, 'missing.yaml')], ['--format', 'xml'], ['--what'], ['--set', 'account']]) {
+  for (const text of ['rows: []', 'rows: {', '']) {
+    assert.equal(access('--table', file('not-a-table.yaml', text)).status, 2, text)
+  }
+  for (const options of [
+    ['--table', join(folder, 'missing.yaml')],
+    ['--format', 'xml'],
+    ['--what'],
+    ['--set', 'account'],
+  ]) {
     assert.equal(access(...options).status, 2, options.join(' '))
   }
 })
@@ -150,13 +183,91 @@ test('our questions find what is weak in the policy of the common guide', () => 
   )
 })
 
+test('the examples of docs/access.md run', () => {
+  const page = readFileSync(join(import.meta.dirname, '../../docs/access.md'), 'utf8')
+  const [, lines] = /```\n(ok {5}1 [^]*?)```/.exec(page)
+  assert.ok(access().stdout.startsWith(lines), lines)
+  const [, table] = /```yaml\n([^]*?)```/.exec(page)
+  file('extra.json', POLICY('ssm:DescribeSessions'))
+  file(
+    'access-template.yaml',
+    `Parameters: { Team: { Type: String } }
+Resources: { OperatorPolicy: { Type: AWS::IAM::ManagedPolicy, Properties: { PolicyDocument: ${POLICY('ec2:DescribeInstances')} } } }
+`,
+  )
+  assert.equal(access('--table', file('of-the-page.yaml', table)).status, 0)
+})
+
+test('our questions are put with another account, Region and tag', () => {
+  const guide = readFileSync(join(import.meta.dirname, 'guide.json'), 'utf8')
+  const mine = file(
+    'sessions.json',
+    guide.replace('SessionOwner', 'Owner').replaceAll(':*:*:', ':us-east-1:999988887777:'),
+  )
+  const settings = ['--set', 'account=999988887777', '--set', 'region=us-east-1', '--set', 'tag=Owner']
+  const { stdout } = access('--user', mine, ...settings, '--format', 'json')
+  const answers = JSON.parse(stdout).filter(
+    (each) =>
+      each.who === 'alice' && each.on.startsWith('host-') && !each.on.includes('+') && each.do === 'ssm:StartSession',
+  )
+  // As in the guide, whoever names no document gets in: with the right tag, and with a long-term key too.
+  assert.deepEqual(
+    answers.map((each) => [each.with, each.on, each.found]),
+    [
+      ['key', 'host-a', 'allowed'],
+      ['mfa', 'host-a', 'allowed'],
+    ],
+  )
+})
+
 test('a policy is read from each form in which the AWS CLI prints it', () => {
   const policy = JSON.parse(POLICY('s3:ListBucket'))
   const row = "{ who: someone, with: key, do: 's3:ListBucket', on: bucket, expect: allowed, because: Readers list }"
-  const forms = [policy, { PolicyVersion: { Document: policy, VersionId: 'v1' } }, { UserName: 'someone', PolicyDocument: policy }]
+  const forms = [
+    policy,
+    { PolicyVersion: { Document: policy, VersionId: 'v1' } },
+    { UserName: 'someone', PolicyDocument: policy },
+  ]
   for (const form of forms) {
     file('form.json', JSON.stringify(form))
     assert.equal(access('--table', file('forms.yaml', TABLE('form.json', [row]))).status, 0)
+  }
+})
+
+test('a role has the policies that it names and those that name it', () => {
+  const statement = (sid) => `{ Statement: [{ Sid: ${sid}, Effect: Allow, Action: 's3:ListBucket', Resource: '*' }] }`
+  const template = parseTemplate(
+    `
+Parameters: { More: { Type: String, Default: 'no' } }
+Conditions: { HasMore: !Equals [!Ref More, 'yes'] }
+Resources:
+  Role:
+    Type: AWS::IAM::Role
+    Properties:
+      ManagedPolicyArns: [!Ref Named, !Sub 'arn:\${AWS::Partition}:iam::aws:policy/ReadOnlyAccess']
+      Policies: [{ PolicyName: inline, PolicyDocument: ${statement('Inline')} }]
+  Named: { Type: AWS::IAM::ManagedPolicy, Properties: { PolicyDocument: ${statement('Named')} } }
+  Naming: { Type: AWS::IAM::ManagedPolicy, Properties: { Roles: [!Ref Role], PolicyDocument: ${statement('Naming')} } }
+  Sometimes: { Type: AWS::IAM::Policy, Condition: HasMore, Properties: { Roles: [!Ref Role], PolicyDocument: ${statement('Sometimes')} } }
+  Other: { Type: AWS::IAM::Policy, Properties: { Users: [!Ref Role2], PolicyDocument: ${statement('Other')} } }
+`,
+    'template',
+  )
+  for (const [more, expected] of [
+    ['no', ['Named', 'Naming', 'Inline']],
+    ['yes', ['Named', 'Naming', 'Sometimes', 'Inline']],
+  ]) {
+    const deployment = new Deployment(template, {
+      account: '111122223333',
+      region: 'eu-west-1',
+      parameters: { More: more },
+    })
+    const { identity, managed } = policiesOf(deployment, 'Role')
+    assert.deepEqual(
+      identity.map((each) => each.policy.Statement[0].Sid),
+      expected,
+    )
+    assert.deepEqual(managed, ['arn:aws:iam::aws:policy/ReadOnlyAccess'])
   }
 })
 
@@ -180,7 +291,8 @@ Resources:
     'template',
   )
   const at = (parameters = {}) => new Deployment(template, { account: '111122223333', region: 'eu-west-1', parameters })
-  const value = (text, parameters) => at(parameters).resolve(parseTemplate(`Resources: { x: ${text} }`, 'x').Resources.x)
+  const value = (text, parameters) =>
+    at(parameters).resolve(parseTemplate(`Resources: { x: ${text} }`, 'x').Resources.x)
   for (const [text, expected] of [
     ['!Ref Bucket', 'bucket'],
     ['!Ref Policy', 'arn:aws:iam::111122223333:policy/Policy'],
@@ -192,7 +304,10 @@ Resources:
     ['!Sub ["${One}-${AWS::Region}", { One: !Ref Bucket }]', 'bucket-eu-west-1'],
     ['!If [Named, yes, !Ref AWS::NoValue]', undefined],
     ['[!If [Named, 1, !Ref AWS::NoValue], 2]', [2]],
-    ['{ a: !If [Either, !Ref Topic, b], c: !If [Both, d, !Ref AWS::NoValue] }', { a: 'arn:aws:sns:eu-west-1:111122223333:Topic' }],
+    [
+      '{ a: !If [Either, !Ref Topic, b], c: !If [Both, d, !Ref AWS::NoValue] }',
+      { a: 'arn:aws:sns:eu-west-1:111122223333:Topic' },
+    ],
     ['!Join ["-", !Ref List]', 'a-b'],
     ['!Select [1, !Split [",", "a,b"]]', 'b'],
     ['!FindInMap [Map, !Ref AWS::Region, Key]', 'found'],
@@ -204,10 +319,16 @@ Resources:
     ['!Ref Nothing', '`Nothing` is neither a parameter nor a resource'],
     ['!GetAtt Key.KeyId', 'attribute `Key.KeyId` cannot be resolved here'],
     ['!GetAtt Function.Arn', 'the ARN of `Function` (AWS::Lambda::Function) cannot be resolved here'],
+    ['!Transform { Name: x }', 'Fn::Transform cannot be resolved here'],
+    ["'{{resolve:ssm:x}}'", '{{resolve:ssm:x}} cannot be resolved here'],
     ['!ImportValue x', 'Fn::ImportValue cannot be resolved here'],
     ['!If [Other, a, b]', 'condition `Other` is not in the template'],
   ]) {
-    assert.throws(() => value(text), (error) => error instanceof TemplateError && error.message.includes(message), text)
+    assert.throws(
+      () => value(text),
+      (error) => error instanceof TemplateError && error.message.includes(message),
+      text,
+    )
   }
   assert.throws(() => at({ Other: 1 }), /parameter `Other` is not in the template/)
   assert.throws(() => at().resource('Sometimes'), /is not created with these parameters/)

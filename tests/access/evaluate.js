@@ -1,17 +1,18 @@
 /**
  * One question, answered by the policies: may this principal, with these credentials, do this, there?
  *
- * A question names a principal, an action and one thing or several. AWS authorises StartSession once for the node and once for the
- * document, and both must be allowed; so does this. The policies are evaluated by @cloud-copilot/iam-simulate.
+ * A question names a principal, an action and one thing or several. AWS authorises StartSession once for the node and
+ * once for the document, and both must be allowed; so does this. The policies are evaluated by
+ * @cloud-copilot/iam-simulate.
  *
  * What AWS sets by itself in a request is set here:
  * - `aws:MultiFactorAuthPresent` is absent for a long-term key, and `false` for a session without a second factor;
- * - `ssm:SessionDocumentAccessCheck` is `true` when a document is named, and `false` when none is: then Systems Manager takes the
- *   preferences and asks nobody whether the caller may;
+ * - `ssm:SessionDocumentAccessCheck` is `true` when a document is named, and `false` when none is: then Systems
+ *   Manager takes the preferences and asks nobody whether the caller may;
  * - a session carries the tag `aws:ssmmessages:session-id`, the user id of who opened it.
  *
- * It cannot: know service control policies, permission boundaries and session policies unless the table names them. What it answers
- * is the simulator's and our reading of AWS's documentation; only AWS is AWS.
+ * It cannot: know service control policies, permission boundaries and session policies unless the table names them.
+ * What it answers is the simulator's and our reading of AWS's documentation; only AWS is AWS.
  */
 
 import { runSimulation } from '@cloud-copilot/iam-simulate'
@@ -36,8 +37,9 @@ export const CREDENTIALS = {
 /**
  * Evaluates a question.
  *
- * `{ principal, credentials, action, things, context, endpoint }` -> `{ allowed, explicit, by, nearly }`: whether it is allowed; whether
- * a statement denies it; the statements that decided; and, when none decided, what kept the nearest one from allowing.
+ * `{ principal, credentials, action, things, context, endpoint }` -> `{ allowed, explicit, by, nearly }`: whether it
+ * is allowed; whether a statement denies it; the statements that decided; and, when none decided, what kept the
+ * nearest one from allowing.
  */
 export async function evaluate(question) {
   const parts = []
@@ -55,7 +57,14 @@ async function authorise({ principal, credentials, action, things, context = {},
     action.toLowerCase() === 'ssm:startsession'
       ? { 'ssm:SessionDocumentAccessCheck': String(things.some((each) => each.arn.includes(':document/'))) }
       : {}
-  const names = { ...principal.context, ...CREDENTIALS[credentials], 'aws:SecureTransport': 'true', ...ofAction, ...thing.context, ...context }
+  const names = {
+    ...principal.context,
+    ...CREDENTIALS[credentials],
+    'aws:SecureTransport': 'true',
+    ...ofAction,
+    ...thing.context,
+    ...context,
+  }
   const { asked, translated } = translation(action)
   const simulation = {
     request: {
@@ -78,17 +87,20 @@ async function authorise({ principal, credentials, action, things, context = {},
   for (const { ignoredContextKeys: ignored = [] } of results) {
     // Of a tag's two names most requests know one, and calls that are not about nodes may know none.
     const lost = ignored.filter((key) => key in context || (key in thing.context && !key.includes('esourceTag/')))
-    if (lost.length > 0) throw new QuestionError(`${action} on ${thing.name}: AWS has no ${lost.join(', ')} in such a request`)
+    if (lost.length > 0)
+      throw new QuestionError(`${action} on ${thing.name}: AWS has no ${lost.join(', ')} in such a request`)
   }
   return verdict(answer.overallResult, results)
 }
 
 /**
- * The simulator refuses three questions that AWS answers, so they are put in other words, in the request and in every policy alike.
+ * The simulator refuses three questions that AWS answers, so they are put in other words, in the request and in every
+ * policy alike.
  *
- * A document or parameter of AWS has no account in its ARN; here it has one that nobody can have. `ssmmessages:OpenDataChannel` has no resource in
- * AWS's list of actions, while AWS's sample policies scope it to sessions: it is asked as ResumeSession, which has that resource. And
- * `kms:EncryptionContext:...` is a family of keys that the simulator does not know: here it is one of principal tags.
+ * A document or parameter of AWS has no account in its ARN; here it has one that nobody can have.
+ * `ssmmessages:OpenDataChannel` has no resource in AWS's list of actions, while AWS's sample policies scope it to
+ * sessions: it is asked as ResumeSession, which has that resource. And `kms:EncryptionContext:...` is a family of
+ * keys that the simulator does not know: here it is one of principal tags.
  */
 function translation(action) {
   const asked = action === 'ssmmessages:OpenDataChannel' ? 'ssm:ResumeSession' : action
@@ -102,7 +114,9 @@ function translation(action) {
         if (rest[key]) rest[key] = [rest[key]].flat().map(translatedArn)
       }
       if (rest.Condition) {
-        rest.Condition = Object.fromEntries(Object.entries(rest.Condition).map(([operator, each]) => [operator, translatedKeys(each)]))
+        rest.Condition = Object.fromEntries(
+          Object.entries(rest.Condition).map(([operator, each]) => [operator, translatedKeys(each)]),
+        )
       }
       return [{ ...rest, ...actions }]
     }),
@@ -111,7 +125,9 @@ function translation(action) {
 }
 
 function translatedKeys(values) {
-  return Object.fromEntries(Object.entries(values).map(([key, value]) => [key.replace(/^kms:EncryptionContext:/i, CONTEXT_OF_KMS), value]))
+  return Object.fromEntries(
+    Object.entries(values).map(([key, value]) => [key.replace(/^kms:EncryptionContext:/i, CONTEXT_OF_KMS), value]),
+  )
 }
 
 function translatedArn(arn) {
@@ -121,7 +137,10 @@ function translatedArn(arn) {
 /** Whether a statement is about an action. */
 export function speaksOf({ Action, NotAction }, action) {
   const matches = (pattern) => {
-    const text = pattern.replace(/[.+^$()|[\]\\{}]/g, '\\$&').replaceAll('*', '.*').replaceAll('?', '.')
+    const text = pattern
+      .replace(/[.+^$()|[\]\\{}]/g, '\\$&')
+      .replaceAll('*', '.*')
+      .replaceAll('?', '.')
     return new RegExp(`^${text}$`, 'i').test(action)
   }
   return NotAction ? ![NotAction].flat().some(matches) : [Action].flat().some(matches)
@@ -129,7 +148,9 @@ export function speaksOf({ Action, NotAction }, action) {
 
 function verdict(overall, results) {
   const analyses = results.map((each) => each.analysis)
-  const parts = analyses.flatMap((each) => [each.identityAnalysis, each.resourceAnalysis, each.endpointAnalysis].filter(Boolean))
+  const parts = analyses.flatMap((each) =>
+    [each.identityAnalysis, each.resourceAnalysis, each.endpointAnalysis].filter(Boolean),
+  )
   const statements = (kind) => [...new Set(parts.flatMap((part) => part[kind] ?? []).map(nameOf))]
   if (overall === 'Allowed') {
     return { allowed: true, explicit: false, by: statements('allowStatements'), nearly: [] }
@@ -152,9 +173,12 @@ function nearlyAllowed(parts, analyses) {
       if (effect !== 'Allow' || !actionMatch) continue
       const name = nameOf(each)
       if (!resourceMatch) reasons.push(`${name} is for other resources`)
-      else for (const condition of (conditions ?? []).filter((item) => !item.matches)) {
-        reasons.push(`${name} wants another ${condition.conditionKeyValue.replace(CONTEXT_OF_KMS, 'kms:EncryptionContext:')}`)
-      }
+      else
+        for (const condition of (conditions ?? []).filter((item) => !item.matches)) {
+          reasons.push(
+            `${name} wants another ${condition.conditionKeyValue.replace(CONTEXT_OF_KMS, 'kms:EncryptionContext:')}`,
+          )
+        }
     }
   }
   if (reasons.length === 0 && analyses.some((each) => each.endpointAnalysis?.result === 'ImplicitlyDenied')) {
@@ -164,6 +188,8 @@ function nearlyAllowed(parts, analyses) {
 }
 
 function explained(errors) {
-  const inner = Object.entries(errors).filter(([key]) => key !== 'message').map(([, value]) => JSON.stringify(value))
+  const inner = Object.entries(errors)
+    .filter(([key]) => key !== 'message')
+    .map(([, value]) => JSON.stringify(value))
   return [errors.message, ...inner].join(' ')
 }

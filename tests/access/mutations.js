@@ -1,20 +1,23 @@
 /**
  * Ways to weaken or to break a policy, each of which a good table of questions notices.
  *
- * For every statement: it is gone; each of its actions, resources and conditions is gone; a comparison that must fail without its key
- * lets it pass, or the other way round; an allowed resource becomes every resource.
+ * For every statement: it is gone; each of its actions, resources and conditions is gone; a comparison that must fail
+ * without its key lets it pass, or the other way round; an allowed resource becomes every resource.
  *
  * It cannot: judge a policy of AWS, or think of two changes at once.
  */
 
-/** All mutations of a policy: `[{ name, policy, statement }]`, where `statement` is the one that was changed, as it was. */
+/** All mutations of a policy: `[{ name, policy, statement }]`, where `statement` is the changed one as it was. */
 export function mutations(policy) {
   const statements = [policy.Statement].flat()
   return statements.flatMap((statement, index) =>
     ofStatement(statement).map(({ name, changed }) => ({
       name: `${statement.Sid ?? index}: ${name}`,
       statement,
-      policy: { ...policy, Statement: [...statements.slice(0, index), ...(changed ? [changed] : []), ...statements.slice(index + 1)] },
+      policy: {
+        ...policy,
+        Statement: [...statements.slice(0, index), ...(changed ? [changed] : []), ...statements.slice(index + 1)],
+      },
     })),
   )
 }
@@ -24,7 +27,10 @@ function ofStatement(statement) {
   for (const key of ['Action', 'NotAction', 'Resource', 'NotResource']) {
     const values = [statement[key] ?? []].flat()
     for (const value of values.length > 1 ? values : []) {
-      found.push({ name: `${key} without ${value}`, changed: { ...statement, [key]: values.filter((each) => each !== value) } })
+      found.push({
+        name: `${key} without ${value}`,
+        changed: { ...statement, [key]: values.filter((each) => each !== value) },
+      })
     }
   }
   if (statement.Effect === 'Allow' && statement.Resource && ![statement.Resource].flat().includes('*')) {
@@ -33,7 +39,10 @@ function ofStatement(statement) {
   const condition = statement.Condition ?? {}
   for (const [operator, keys] of Object.entries(condition)) {
     for (const key of Object.keys(keys)) {
-      found.push({ name: `without ${operator} ${key}`, changed: { ...statement, Condition: without(condition, operator, key) } })
+      found.push({
+        name: `without ${operator} ${key}`,
+        changed: { ...statement, Condition: without(condition, operator, key) },
+      })
     }
     const other = { Bool: 'BoolIfExists', BoolIfExists: 'Bool' }[operator]
     for (const [key, value] of other ? Object.entries(keys) : []) {

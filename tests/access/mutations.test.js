@@ -7,8 +7,8 @@ import { mutations } from './mutations.js'
 import { readTable } from './table.js'
 
 /**
- * Changes that no answer shows, each with the reason. A change of this list that an answer does show fails too, so that the list stays
- * true.
+ * Changes that no answer shows, each with the reason. A change of this list that an answer does show fails too, so
+ * that the list stays true.
  */
 const DOCUMENT_CHECK = 'In every StartSession the check is either on or off, and it is on whenever a document is named.'
 const AGE = 'The age of the second factor is asked for too, and nobody has an age without a second factor.'
@@ -17,15 +17,18 @@ const UNSEEN = {
   'access.yaml#RoleSessions StartOnOwnHosts: without StringLike aws:PrincipalTag/SessionOwner':
     'The simulator takes an empty tag for none; AWS does not say what it does.',
   'access.yaml#RoleSessions StartWithThePreferences: Bool ssm:SessionDocumentAccessCheck': DOCUMENT_CHECK,
-  'access.yaml#RoleSessions StartWithThePreferences: without BoolIfExists ssm:SessionDocumentAccessCheck': DOCUMENT_CHECK,
+  'access.yaml#RoleSessions StartWithThePreferences: without BoolIfExists ssm:SessionDocumentAccessCheck':
+    DOCUMENT_CHECK,
   'access.yaml#UserSessions StartOnOwnHosts: Bool ssm:SessionDocumentAccessCheck': DOCUMENT_CHECK,
   'access.yaml#UserSessions StartOnOwnHosts: BoolIfExists aws:MultiFactorAuthPresent': AGE,
   'access.yaml#UserSessions StartOnOwnHosts: without Bool aws:MultiFactorAuthPresent': AGE,
   'access.yaml#UserSessions StartWithThePreferences: Bool ssm:SessionDocumentAccessCheck': DOCUMENT_CHECK,
   'access.yaml#UserSessions StartWithThePreferences: BoolIfExists aws:MultiFactorAuthPresent': AGE,
   'access.yaml#UserSessions StartWithThePreferences: without Bool aws:MultiFactorAuthPresent': AGE,
-  'access.yaml#UserSessions StartWithThePreferences: without BoolIfExists ssm:SessionDocumentAccessCheck': DOCUMENT_CHECK,
-  'logging.yaml#LogBucketPolicy OnlyOverTls: BoolIfExists aws:SecureTransport': 'S3 always says whether a request came over TLS.',
+  'access.yaml#UserSessions StartWithThePreferences: without BoolIfExists ssm:SessionDocumentAccessCheck':
+    DOCUMENT_CHECK,
+  'logging.yaml#LogBucketPolicy OnlyOverTls: BoolIfExists aws:SecureTransport':
+    'S3 always says whether a request came over TLS.',
 }
 
 test('every statement, action, resource and condition of the policies is held by a row', async () => {
@@ -37,7 +40,8 @@ test('every statement, action, resource and condition of the policies is held by
       count += 1
       const original = copies.map((each) => each.policy)
       // A copy with other parameters has other statements, so that the same change is looked for by its name.
-      for (const each of copies) each.policy = mutations(each.policy).find((other) => other.name === name)?.policy ?? each.policy
+      for (const each of copies)
+        each.policy = mutations(each.policy).find((other) => other.name === name)?.policy ?? each.policy
       const isSeen = await changes(rows.filter((row) => concerns(row, copies, statement)))
       copies.forEach((each, index) => (each.policy = original[index]))
       if (!isSeen) unseen.push(`${origin.split('/').at(-1)} ${name}`)

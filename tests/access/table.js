@@ -1,9 +1,9 @@
 /**
  * A table of questions with the answers that are expected, and where the policies are that must give them.
  *
- * `table.yaml` is ours, and shows the form. Text in braces is a variable of the table. A policy is named `template/Resource`, `aws/Name` (a policy
- * that AWS writes, in `managed/`), or by the path of a JSON file: a policy document, or what `aws iam get-policy-version`,
- * `get-user-policy`, `get-group-policy` or `get-role-policy` prints.
+ * `table.yaml` is ours, and shows the form. Text in braces is a variable of the table. A policy is named
+ * `template/Resource`, `aws/Name` (a policy that AWS writes, in `managed/`), or by the path of a JSON file: a policy
+ * document, or what `aws iam get-policy-version`, `get-user-policy`, `get-group-policy` or `get-role-policy` prints.
  */
 
 import { existsSync, readFileSync } from 'node:fs'
@@ -22,15 +22,18 @@ const FIELDS = ['who', 'with', 'do', 'on', 'where', 'through', 'expect', 'becaus
 /**
  * Reads a table.
  *
- * `variables` go before those of the file. `replacements` puts policies from files in the place of a policy that the table names; then
- * only rows about principals with such a policy are kept, because the others are questions about policies that are not there.
+ * `variables` go before those of the file. `replacements` puts policies from files in the place of a policy that the
+ * table names; then only rows about principals with such a policy are kept, because the others are questions about
+ * policies that are not there.
  */
 export function readTable(file, { variables = {}, replacements = {} } = {}) {
   const { table, sources } = opened(file, variables, replacements)
   const principals = Object.fromEntries(
     Object.entries(table.principals).map(([name, each]) => [name, sources.principal(name, each)]),
   )
-  const things = Object.fromEntries(Object.entries(table.things).map(([name, each]) => [name, sources.thing(name, each)]))
+  const things = Object.fromEntries(
+    Object.entries(table.things).map(([name, each]) => [name, sources.thing(name, each)]),
+  )
   const names = new Set()
   const rows = table.rows.flatMap((row, index) => {
     const where = `row ${index + 1}`
@@ -43,7 +46,15 @@ export function readTable(file, { variables = {}, replacements = {} } = {}) {
     return [row.do].flat().map((action) => ({
       because: row.because,
       expected: row.expect,
-      described: { who: row.who, with: row.with, do: action, on: [row.on].flat().join(' + ') },
+      described: {
+        who: row.who,
+        with: row.with,
+        do: action,
+        on: [row.on].flat().join(' + '),
+        tags: Object.assign({}, ...[row.on].flat().map((name) => table.things[name]?.tags ?? {})),
+        where: row.where ?? {},
+        ...(row.through && { through: row.through }),
+      },
       question: {
         principal: found('principal', principals, row.who),
         credentials: row.with,
@@ -66,9 +77,23 @@ export function policiesNamed(file, name, { variables = {} } = {}) {
 
 function opened(file, variables, replacements) {
   const text = readFileSync(file, 'utf8')
-  const given = { ...parse(text).variables, ...variables }
-  const table = parse(text.replace(/\{([a-z-]+)\}/g, (found, name) => given[name] ?? found))
+  const given = { ...read(file, text)?.variables, ...variables }
+  const table = read(
+    file,
+    text.replace(/\{([a-z-]+)\}/g, (found, name) => given[name] ?? found),
+  )
+  for (const section of ['principals', 'things', 'rows']) {
+    if (!table?.[section]) fail(`${file}: no \`${section}\` in it`)
+  }
   return { table, sources: new Sources(table, { folder: dirname(file), given, replacements }) }
+}
+
+function read(file, text) {
+  try {
+    return parse(text)
+  } catch (error) {
+    throw new TableError(`${file}: ${error.message.split('\n')[0]}`)
+  }
 }
 
 /** Finds policies by the names that a table uses. */
@@ -86,7 +111,8 @@ class Sources {
     for (const [key, value] of Object.entries(tags)) context[`aws:PrincipalTag/${key}`] = value
     const identity = policies.flatMap((each) => this.policies(each).identity)
     const isReplaced =
-      policies.some((each) => each in this.replacements) && policies.every((each) => each in this.replacements || each.startsWith('aws/'))
+      policies.some((each) => each in this.replacements) &&
+      policies.every((each) => each in this.replacements || each.startsWith('aws/'))
     return { name, arn, context, identity, isReplaced }
   }
 
@@ -110,7 +136,8 @@ class Sources {
       return { identity: [found], resource: found }
     }
     const [from, id] = name.split('/')
-    if (from === 'aws') return { identity: [{ name, policy: documentOf(join(import.meta.dirname, 'managed', `${id}.json`)) }] }
+    if (from === 'aws')
+      return { identity: [{ name, policy: documentOf(join(import.meta.dirname, 'managed', `${id}.json`)) }] }
     const { identity, managed, resource } = policiesOf(this.deployment(from, name), id)
     const ofAws = managed.flatMap((arn) => this.policies(`aws/${arn.split('/').at(-1)}`).identity)
     const origin = (each) => `${this.templates[from].file}#${each}`
@@ -136,7 +163,12 @@ function contextOf(arn) {
   const [kind, name] = path.split('/')
   switch (kind) {
     case 'user':
-      return { 'aws:PrincipalAccount': account, 'aws:PrincipalArn': arn, 'aws:PrincipalType': 'User', 'aws:username': path.split('/').at(-1) }
+      return {
+        'aws:PrincipalAccount': account,
+        'aws:PrincipalArn': arn,
+        'aws:PrincipalType': 'User',
+        'aws:username': path.split('/').at(-1),
+      }
     case 'assumed-role': {
       const role = `arn:${partition}:iam::${account}:role/${name}`
       return { 'aws:PrincipalAccount': account, 'aws:PrincipalArn': role, 'aws:PrincipalType': 'AssumedRole' }

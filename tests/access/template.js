@@ -1,20 +1,35 @@
 /**
  * The policies of a CloudFormation or SAM template, as a deployment with given parameters would create them.
  *
- * The template is read, its parameters and conditions are put in, and every intrinsic function inside a policy is replaced by its
- * value. A resource that does not exist yet gets a name made of its logical id: what matters to a policy is that two references
- * to one resource agree.
+ * The template is read, its parameters and conditions are put in, and every intrinsic function inside a policy is
+ * replaced by its value. A resource that does not exist yet gets a name made of its logical id: what matters to a
+ * policy is that two references to one resource agree.
  *
- * It cannot: evaluate `Fn::ImportValue`, `Fn::Transform`, dynamic references (`{{resolve:...}}`), or an attribute of a resource
- * type that is not listed below. Each is an error that names it, never a guess.
+ * It cannot: evaluate `Fn::ImportValue`, `Fn::Transform`, dynamic references (`{{resolve:...}}`), or an attribute of
+ * a resource type that is not listed below. Each is an error that names it, never a guess.
  */
 
 import { readFileSync } from 'node:fs'
 import { parseDocument } from 'yaml'
 
 const INTRINSIC = [
-  'Base64', 'Cidr', 'FindInMap', 'GetAZs', 'GetAtt', 'If', 'ImportValue', 'Join', 'Select', 'Split', 'Sub', 'Transform',
-  'And', 'Equals', 'Not', 'Or', 'Contains',
+  'Base64',
+  'Cidr',
+  'FindInMap',
+  'GetAZs',
+  'GetAtt',
+  'If',
+  'ImportValue',
+  'Join',
+  'Select',
+  'Split',
+  'Sub',
+  'Transform',
+  'And',
+  'Equals',
+  'Not',
+  'Or',
+  'Contains',
 ]
 
 /** Raised when a template or a policy cannot be read; its message says which and why. */
@@ -88,6 +103,9 @@ export class Deployment {
     if (Array.isArray(value)) {
       return value.map((item) => this.#value(item, where)).filter((item) => item !== NO_VALUE)
     }
+    if (typeof value === 'string' && value.includes('{{resolve:')) {
+      throw new TemplateError(`${where}: ${value} cannot be resolved here`)
+    }
     if (value === null || typeof value !== 'object') return value
     const keys = Object.keys(value)
     if (keys.length === 1 && (keys[0] === 'Ref' || keys[0].startsWith('Fn::'))) {
@@ -151,13 +169,16 @@ export class Deployment {
     const type = this.template.Resources[name]?.Type
     if (!type) throw new TemplateError(`${where}: \`${name}\` is neither a parameter nor a resource`)
     // Most references are names; these are ARNs.
-    return type === 'AWS::IAM::ManagedPolicy' || type === 'AWS::SNS::Topic' ? this.#arn(name, type, where) : physicalName(name, type)
+    return type === 'AWS::IAM::ManagedPolicy' || type === 'AWS::SNS::Topic'
+      ? this.#arn(name, type, where)
+      : physicalName(name, type)
   }
 
   #attribute(id, attribute, where) {
     const type = this.template.Resources[id]?.Type
     if (!type) throw new TemplateError(`${where}: \`${id}\` is not a resource`)
-    if (attribute !== 'Arn') throw new TemplateError(`${where}: attribute \`${id}.${attribute}\` cannot be resolved here`)
+    if (attribute !== 'Arn')
+      throw new TemplateError(`${where}: attribute \`${id}.${attribute}\` cannot be resolved here`)
     return this.#arn(id, type, where)
   }
 
@@ -211,8 +232,9 @@ function named(name, policy) {
 /**
  * What a resource of a template says about access.
  *
- * `identity`: policies of whoever has the resource (a managed policy, a group, a user, a role); `resource`: the policy that hangs on a
- * thing (a bucket, a key, an endpoint, a role's trust); `managed`: ARNs of policies that AWS writes.
+ * `identity`: policies of whoever has the resource (a managed policy, a group, a user, a role); `resource`: the
+ * policy that hangs on a thing (a bucket, a key, an endpoint, a role's trust); `managed`: ARNs of policies that AWS
+ * writes.
  */
 export function policiesOf(deployment, id) {
   const { type, properties } = deployment.resource(id)
@@ -239,7 +261,7 @@ export function policiesOf(deployment, id) {
   }
 }
 
-/** The policies that a principal is given by reference: those of the template, of its groups, and the ARNs of AWS's own. */
+/** Policies that a principal has by reference: those of the template, of its groups, and the ARNs of AWS's own. */
 function attached(deployment, id, type) {
   const raw = deployment.template.Resources[id].Properties ?? {}
   const identity = []
@@ -251,6 +273,13 @@ function attached(deployment, id, type) {
     } else {
       managed.push(deployment.resolve(reference, id))
     }
+  }
+  // A policy may name who has it.
+  for (const [name, { Type, Condition, Properties = {} }] of Object.entries(deployment.template.Resources)) {
+    const holders = [Properties.Groups, Properties.Roles, Properties.Users].flatMap((each) => each ?? [])
+    const isPolicy =
+      ['AWS::IAM::Policy', 'AWS::IAM::ManagedPolicy'].includes(Type) && (!Condition || deployment.condition(Condition))
+    if (isPolicy && holders.some((each) => each.Ref === id)) identity.push(...policiesOf(deployment, name).identity)
   }
   for (const reference of type === 'AWS::IAM::User' ? (raw.Groups ?? []) : []) {
     const group = policiesOf(deployment, reference.Ref)

@@ -1,12 +1,13 @@
-"""The templates of the environment on the local stack: `python -m unittest` in this folder, with the requirements of
-`tests/stack` installed and `npm ci` done.
+"""The templates of the environment on the local stack: `python -m unittest` in this folder, with the requirements
+of `tests/stack` installed and `npm ci` done.
 
-- Each template is deployed, without the resource types that the local stack does not know. They are listed, and the list is exact.
+- Each template is deployed, without the resource types that the local stack does not know. They are listed, and
+  the list is exact.
 - The policies that IAM has afterwards are those that `access.js` evaluates, word for word.
-- Users, keys and sessions with and without a second factor call the API with IAM enforced.
+- Users call the API with keys and with sessions, with and without a second factor, and IAM is enforced.
 
-It cannot show what needs a document's ARN in StartSession, or the tag that Systems Manager puts on a session: the local stack has
-neither. `table.yaml` has both.
+It cannot show what needs a document's ARN in StartSession, or the tag that Systems Manager puts on a session: the
+local stack has neither. `table.yaml` has both.
 """
 
 import copy
@@ -34,11 +35,13 @@ ACCOUNT = "111122223333"
 REGION = "eu-west-1"
 KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/11111111-2222-3333-4444-555555555555"
 HOSTS = {"alice": "i-0aaaaaaaaaaaaaaaa", "bob": "i-0bbbbbbbbbbbbbbbb"}
-# What the local stack's CloudFormation does not know. infra/environment.guard holds what can be said of these on the template.
+# What the local stack's CloudFormation does not know. infra/environment.guard holds what can be said of these on the
+# template.
 UNKNOWN_TYPES = {
     "access": ["AWS::IAM::Group"],
     "instances": ["AWS::EC2::Instance"],
     "logging": ["AWS::SSM::Document"],
+    "member": [],
     "network": [],
     "trail": ["AWS::CloudTrail::Trail"],
 }
@@ -61,6 +64,17 @@ PARAMETERS = {
         "ImageId": "/image",
     },
     "logging": {},
+    "member": {
+        "OrganizationId": "o-0123456789",
+        "GuardAccount": "444455556666",
+        "GuardBusArn": f"arn:aws:events:{REGION}:444455556666:event-bus/guard",
+        "GuardRoleArns": ",".join(
+            f"arn:aws:iam::444455556666:role/guard-{name}" for name in ("SessionEventRole", "LogObjectRole")
+        ),
+        "ExternalId": "0123456789abcdef",
+        "RoleRegion": REGION,
+        "Mode": "enforce",
+    },
     "network": {"LogBucket": "logbucket"},
     "trail": {"LogBucket": "logbucket"},
 }
@@ -109,7 +123,9 @@ def create(body, stack, parameters):
         waiter.wait(StackName=stack)
     except WaiterError as error:
         events = cloudformation.describe_stack_events(StackName=stack)["StackEvents"]
-        reasons = [each.get("ResourceStatusReason") for each in events if each["ResourceStatus"].endswith("FAILED")]
+        reasons = [
+            each.get("ResourceStatusReason") for each in events if each["ResourceStatus"].endswith("FAILED")
+        ]
         raise AssertionError(f"stack {stack}: {reasons}") from error
     outputs = cloudformation.describe_stacks(StackName=stack)["Stacks"][0].get("Outputs", [])
     return {each["OutputKey"]: each["OutputValue"] for each in outputs}
@@ -141,7 +157,7 @@ def without_unknown(name):
 
 
 def stand_in(body):
-    """A template with the parameters and outputs of another. The local stack does not transform SAM in a nested stack."""
+    """A template with another's parameters and outputs. The local stack does not transform SAM in a nested stack."""
     topic = {"Topic": {"Type": "AWS::SNS::Topic"}}
     outputs = {key: {"Value": {"Ref": "Topic"}} for key in body["Outputs"]}
     return {"Parameters": body["Parameters"], "Resources": topic, "Outputs": outputs}
@@ -182,9 +198,14 @@ class Templates(unittest.TestCase):
         self.assertEqual(ec2.describe_internet_gateways(Filters=attached)["InternetGateways"], [])
         self.assertEqual(ec2.describe_nat_gateways(Filters=mine)["NatGateways"], [])
         self.assertEqual(len(outputs["SubnetIds"].split(",")), 2)
-        group = ec2.describe_security_groups(GroupIds=[outputs["EndpointSecurityGroupId"]])["SecurityGroups"][0]
+        group = ec2.describe_security_groups(GroupIds=[outputs["EndpointSecurityGroupId"]])["SecurityGroups"][
+            0
+        ]
         self.assertEqual(
-            [(each["FromPort"], each["ToPort"], each["IpRanges"][0]["CidrIp"]) for each in group["IpPermissions"]],
+            [
+                (each["FromPort"], each["ToPort"], each["IpRanges"][0]["CidrIp"])
+                for each in group["IpPermissions"]
+            ],
             [(443, 443, "10.83.0.0/24")],
         )
 
@@ -210,10 +231,22 @@ class Templates(unittest.TestCase):
             part["Properties"]["TemplateURL"] = f"{launcher.endpoint}/parts/{name}.yaml"
         # The hosts' own stack takes its image from a parameter that only AWS has.
         whole["Resources"]["Instances"]["Properties"]["Parameters"]["ImageId"] = "/image"
-        lost = {f"{key}.Outputs.{output}" for key, part in whole["Resources"].items() for output in missing[name_of(part)]}
-        whole["Outputs"] = {key: each for key, each in whole["Outputs"].items() if ".".join(each["Value"]["Fn::GetAtt"]) not in lost}
-        outputs = create(whole, "environment", {"Trail": "create", "S3PrefixListId": "pl-6da54004", "OwnerA": "erin", "OwnerB": "frank"})
-        self.assertEqual(outputs.keys(), {"AlertTopicArn", "LogBucket", "LogGroup"})
+        lost = {
+            f"{key}.Outputs.{output}"
+            for key, part in whole["Resources"].items()
+            for output in missing[name_of(part)]
+        }
+        whole["Outputs"] = {
+            key: each
+            for key, each in whole["Outputs"].items()
+            if ".".join(each["Value"]["Fn::GetAtt"]) not in lost
+        }
+        outputs = create(
+            whole,
+            "environment",
+            {"Trail": "create", "S3PrefixListId": "pl-6da54004", "OwnerA": "erin", "OwnerB": "frank"},
+        )
+        self.assertEqual(outputs.keys(), {"AlertTopicArn", "KeyArn", "LogBucket", "LogGroup", "TrailBucket"})
 
     def test_logs_have_versions_events_and_a_policy(self):
         outputs = deploy("logging")
@@ -245,6 +278,24 @@ class Templates(unittest.TestCase):
         self.assertEqual(plain(deployed), plain(evaluated("instances/HostRole")["session-logs"]))
         attached = iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"]
         self.assertEqual([each["PolicyName"] for each in attached], ["AmazonSSMManagedInstanceCore"])
+
+    def test_a_member_has_a_role_for_the_guard_in_one_region(self):
+        body = template("member")
+        # The local stack does not know its Region in a condition.
+        self.assertEqual(body["Conditions"]["IsRoleRegion"]["Fn::Equals"][0], {"Ref": "AWS::Region"})
+        body["Conditions"]["IsRoleRegion"]["Fn::Equals"][0] = REGION
+        create(body, "member", PARAMETERS["member"])
+        iam = client("iam")
+        role = iam.get_role(RoleName="ssm-guard-member")["Role"]
+        there = evaluated("member/GuardAccess")
+        self.assertEqual(plain(role["AssumeRolePolicyDocument"]), plain(there["GuardAccess"]))
+        for name, key in (("look-up", "look-up"), ("end-sessions", "GuardEndsSessions")):
+            deployed = iam.get_role_policy(RoleName="ssm-guard-member", PolicyName=name)["PolicyDocument"]
+            self.assertEqual(plain(deployed), plain(there[key]))
+        # A second Region of the StackSet: a rule and a queue, and no second role.
+        create(body, "member-elsewhere", {**PARAMETERS["member"], "RoleRegion": "us-east-1"})
+        pattern = json.loads(client("events").list_rules(NamePrefix="member-")["Rules"][0]["EventPattern"])
+        self.assertEqual(pattern["source"], ["aws.ssm"])
 
 
 class Access(unittest.TestCase):
@@ -286,19 +337,25 @@ class Access(unittest.TestCase):
         if credentials == "key":
             return client(service, *key)
         device = {"SerialNumber": f"arn:aws:iam::{ACCOUNT}:mfa/{user}", "TokenCode": "123456"}
-        session = client("sts", *key).get_session_token(**(device if credentials == "mfa" else {}))["Credentials"]
+        session = client("sts", *key).get_session_token(**(device if credentials == "mfa" else {}))[
+            "Credentials"
+        ]
         return client(service, session["AccessKeyId"], session["SecretAccessKey"], session["SessionToken"])
 
     def test_the_policies_in_iam_are_the_ones_evaluated(self):
         for name, arn in self.arns.items():
             with self.subTest(name):
                 version = self.iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
-                deployed = self.iam.get_policy_version(PolicyArn=arn, VersionId=version)["PolicyVersion"]["Document"]
+                deployed = self.iam.get_policy_version(PolicyArn=arn, VersionId=version)["PolicyVersion"][
+                    "Document"
+                ]
                 self.assertEqual(plain(deployed), plain(evaluated(f"access/{name}")[name]))
 
     def test_the_trust_of_the_session_role_is_the_one_evaluated(self):
         role = next(each for each in self.iam.list_roles()["Roles"] if "SessionRole" in each["RoleName"])
-        self.assertEqual(plain(role["AssumeRolePolicyDocument"]), plain(evaluated("access/SessionRole")["SessionRole"]))
+        self.assertEqual(
+            plain(role["AssumeRolePolicyDocument"]), plain(evaluated("access/SessionRole")["SessionRole"])
+        )
 
     def test_policies_fit_into_iam(self):
         for name in self.arns:
@@ -326,12 +383,30 @@ class Access(unittest.TestCase):
 
     def test_nothing_else_is_allowed(self):
         for user, credentials, service, call, arguments in (
-            ("alice", "mfa", "ssm", "update_document", {"Name": "SSM-SessionManagerRunShell", "Content": "{}"}),
-            ("alice", "mfa", "ssm", "send_command", {"DocumentName": "AWS-RunShellScript", "InstanceIds": [HOSTS["alice"]]}),
+            (
+                "alice",
+                "mfa",
+                "ssm",
+                "update_document",
+                {"Name": "SSM-SessionManagerRunShell", "Content": "{}"},
+            ),
+            (
+                "alice",
+                "mfa",
+                "ssm",
+                "send_command",
+                {"DocumentName": "AWS-RunShellScript", "InstanceIds": [HOSTS["alice"]]},
+            ),
             ("alice", "mfa", "s3", "list_buckets", {}),
             ("alice", "key", "s3", "list_buckets", {}),
             ("alice", "mfa", "iam", "create_access_key", {"UserName": "alice"}),
-            ("alice", "mfa", "iam", "attach_user_policy", {"UserName": "alice", "PolicyArn": "arn:aws:iam::aws:policy/AdministratorAccess"}),
+            (
+                "alice",
+                "mfa",
+                "iam",
+                "attach_user_policy",
+                {"UserName": "alice", "PolicyArn": "arn:aws:iam::aws:policy/AdministratorAccess"},
+            ),
         ):
             with self.subTest(credentials=credentials, call=call):
                 answer = outcome(lambda: getattr(self.calls(user, credentials, service), call)(**arguments))
