@@ -1,15 +1,17 @@
 """Sigma rules judged by pySigma, as cases for the engine of this repository.
 
-    cases.py FOLDER...
+    cases.py [--cross N] FOLDER...
 
 Every rule file below the folders is read by pySigma. For each rule, events are made that its condition asks for, and
 each is changed a little: a field left out, the case swapped, a character left out, something before or after. What a rule
 says to each event is worked out over pySigma's own condition tree, without the engine and without its code.
 
 Prints one JSON object a line. A rule file: {"file", "accepted": true} or {"file", "accepted": false, "reason"}. A case:
-{"file", "rule": position in the file, "fields": {name: value}, "expected": true or false}. The last line counts them.
+{"fields": {name: value}, "asked": RULE, "matching": [RULE, ...]}, where a RULE is the path of its file, `#`, and its
+position in the file. Every Nth event (with --cross) is asked of all rules: then "asked" is null. The last line counts.
 """
 
+import argparse
 import ipaddress
 import json
 import random
@@ -78,15 +80,20 @@ def compiled(parts, cased, anywhere):
             pattern += ".*"
         elif part is SpecialChars.WILDCARD_SINGLE:
             pattern += "."
-        elif isinstance(part, Placeholder):
-            raise NotSupported(f"placeholder %{part.name}%")
         else:
             pattern += re.escape(part if cased else lower(part))
     return re.compile(pattern if anywhere else rf"(?:{pattern})\Z", re.DOTALL)
 
 
+def refuse_placeholders(string):
+    for part in string.s:
+        if isinstance(part, Placeholder):
+            raise NotSupported(f"the placeholder %{part.name}%")
+
+
 def string_matches(string, value, anywhere=False):
     cased = isinstance(string, SigmaCasedString)
+    refuse_placeholders(string)
     pattern = compiled(tuple(string.s), cased, anywhere)
     find = pattern.search if anywhere else pattern.match
     return find(value if cased else lower(value)) is not None
@@ -214,14 +221,13 @@ def alternatives(node, negated, chance):
 
 
 def spelled(string, filler):
+    refuse_placeholders(string)
     parts = []
     for part in string.s:
         if part is SpecialChars.WILDCARD_MULTI:
             parts.append(filler)
         elif part is SpecialChars.WILDCARD_SINGLE:
             parts.append("q")
-        elif isinstance(part, Placeholder):
-            raise NotSupported(f"placeholder %{part.name}%")
         else:
             parts.append(part)
     return "".join(parts)
@@ -229,12 +235,17 @@ def spelled(string, filler):
 
 def example_of(expression, chance):
     """A text that a regular expression matches, or something else where none can be made."""
-    text = re.sub(r"\(\?[a-zA-Z]+\)", "", str(expression.regexp)).replace("\\Z", "")
+    refuse_placeholders(expression.regexp)
+    text = re.sub(r"\(\?[a-zA-Z]+\)", "", str(expression.regexp)).replace("\\z", "")
     random.seed(chance.random())
-    try:
-        return exrex.getone(text, limit=3)
-    except Exception:  # exrex knows fewer expressions than `re`; the other cases of the rule remain
-        return "zz"
+    for _ in range(8):
+        try:
+            example = exrex.getone(text, limit=3)
+        except Exception:  # exrex knows fewer expressions than RE2; the other cases of the rule remain
+            break
+        if regex_matches(expression, example):
+            return example
+    return "zz"
 
 
 def place_of(string):
@@ -244,13 +255,17 @@ def place_of(string):
 
 
 def event_for(questions, chance):
+    """An event to which the answers are as wanted, as far as can be told from each question alone."""
     event = dict(NOISE)
     texts = {}
     keywords = []
     for node, negated in questions:
-        if negated:
-            continue
         wanted = node.value
+        if negated:
+            is_missing = isinstance(wanted, SigmaNull) or isinstance(wanted, SigmaExists) and not wanted.exists
+            if is_missing or isinstance(wanted, SigmaString) and not wanted.s:
+                event.setdefault(getattr(node, "field", "message"), "zz")
+            continue
         while isinstance(wanted, SigmaExpansion):
             wanted = chance.choice(wanted.values)
         if isinstance(node, ConditionValueExpression):
@@ -258,8 +273,10 @@ def event_for(questions, chance):
                 keywords.append(spelled(wanted, "-"))
             elif isinstance(wanted, SigmaRegularExpression):
                 keywords.append(example_of(wanted, chance))
-            else:
+            elif isinstance(wanted, SigmaNumber):
                 keywords.append(str(wanted.number))
+            else:
+                raise NotSupported(f"{type(wanted).__name__} as a keyword")
         elif isinstance(wanted, SigmaString):
             inner = spelled(wanted, "") if len(wanted.s) < 4 else spelled(wanted, " zz ").strip()
             texts.setdefault(node.field, []).append((place_of(wanted), inner))
@@ -277,7 +294,10 @@ def event_for(questions, chance):
             event.setdefault(node.field, "zz")
         elif isinstance(wanted, SigmaFieldReference):
             event.setdefault(wanted.field, "zz")
-            texts.setdefault(node.field, []).append(("whole", event[wanted.field]))
+            place = {(True, True): "inside", (True, False): "start", (False, True): "end", (False, False): "whole"}
+            texts.setdefault(node.field, []).append(
+                (place[wanted.starts_with, wanted.ends_with], event[wanted.field])
+            )
     for field, places in texts.items():
         at = {place: [text for each, text in places if each == place] for place in ("whole", "start", "inside", "end")}
         if at["whole"]:
@@ -290,9 +310,11 @@ def event_for(questions, chance):
     return event
 
 
-def changed(event, chance):
-    """The event, and what a small change makes of each of its fields."""
+def changed(event, asked, chance):
+    """The event, and what a small change makes of each of its fields; `asked`: the fields that the rule asks for."""
     yield event
+    for field in sorted(asked - set(event)):
+        yield {**event, field: ""}
     for field, value in event.items():
         if field in NOISE:
             continue
@@ -301,6 +323,7 @@ def changed(event, chance):
         yield without
         yield {**event, field: ""}
         yield {**event, field: value.swapcase()}
+        yield {**event, field: value.replace("-", "/")}
         yield {**event, field: value + " trailing"}
         yield {**event, field: "leading " + value}
         yield {**event, field: value + "\n"}
@@ -334,50 +357,87 @@ def rules_of(text):
     return rules
 
 
-def cases_of(conditions, chance):
+def events_of(conditions, chance):
+    """Events for a rule, each of them once."""
     seen = set()
     for condition in conditions:
         questions = alternatives(condition, False, chance)
         if len(questions) > MOST_EVENTS:
             questions = chance.sample(questions, MOST_EVENTS)
-        questions += chance.sample(opposite := alternatives(condition, True, chance), min(4, len(opposite)))
-        for each in questions:
-            for event in changed(event_for(each, chance), chance):
+        opposite = alternatives(condition, True, chance)
+        for each in questions + chance.sample(opposite, min(4, len(opposite))):
+            asked = {node.field for node, _ in each if isinstance(node, ConditionFieldEqualsValueExpression)}
+            for event in changed(event_for(each, chance), asked, chance):
                 key = tuple(sorted(event.items()))
-                if key in seen or not all(isinstance(value, str) for value in event.values()):
-                    continue
-                seen.add(key)
-                yield event, any(holds(condition, event) for condition in conditions)
+                if key not in seen:
+                    seen.add(key)
+                    yield event
+
+
+def says(conditions, event):
+    return any(holds(condition, event) for condition in conditions)
+
+
+def read(folders):
+    """Prints what became of each file, and returns the events of the rules, and the rules."""
+    counts = {"files": 0, "accepted": 0, "refused": 0, "rules": 0}
+    events = []
+    rules = {}
+    for path in [path for folder in folders for path in sorted(Path(folder).rglob("*.y*ml"))]:
+        counts["files"] += 1
+        try:
+            of_file = rules_of(path.read_text(encoding="utf-8"))
+        # pySigma meets some broken rules with an exception of Python.
+        except (SigmaError, NotSupported, yaml.YAMLError, TypeError, AttributeError) as error:
+            reason = f"{type(error).__name__}: {error}"
+            of_file = None
+        if of_file is not None:
+            try:
+                named = {f"{path}#{position}": conditions for position, conditions in enumerate(of_file)}
+                made = [
+                    (rule, conditions, event)
+                    for rule, conditions in named.items()
+                    for event in events_of(conditions, random.Random(f"{path.name}{rule[-2:]}"))
+                ]
+                # What the evaluator does not judge shows when it is asked.
+                for conditions in of_file:
+                    says(conditions, dict(NOISE))
+                for _, conditions, event in made:
+                    says(conditions, event)
+            except NotSupported as error:
+                reason = str(error)
+                of_file = None
+        if of_file is None:
+            counts["refused"] += 1
+            print(json.dumps({"file": str(path), "accepted": False, "reason": reason}))
+            continue
+        counts["accepted"] += 1
+        counts["rules"] += len(named)
+        print(json.dumps({"file": str(path), "accepted": True}))
+        rules.update(named)
+        events += made
+    return events, rules, counts
 
 
 def main():
-    counts = {"files": 0, "accepted": 0, "refused": 0, "rules": 0, "cases": 0, "positive": 0, "without_positive": []}
-    for folder in sys.argv[1:]:
-        for path in sorted([*Path(folder).rglob("*.yml"), *Path(folder).rglob("*.yaml")]):
-            counts["files"] += 1
-            # Encoded, because a rule may hold what Python prints only half.
-            lines = []
-            try:
-                for position, conditions in enumerate(rules_of(path.read_text(encoding="utf-8"))):
-                    chance = random.Random(f"{path.name} {position}")
-                    positive = 0
-                    for event, expected in cases_of(conditions, chance):
-                        positive += expected
-                        lines.append({"file": str(path), "rule": position, "fields": event, "expected": expected})
-                    counts["rules"] += 1
-                    counts["positive"] += positive
-                    if not positive:
-                        counts["without_positive"].append(str(path))
-            except (SigmaError, NotSupported, yaml.YAMLError, TypeError, AttributeError) as error:
-                counts["refused"] += 1
-                print(json.dumps({"file": str(path), "accepted": False, "reason": f"{type(error).__name__}: {error}"}))
-                continue
-            counts["accepted"] += 1
-            counts["cases"] += len(lines)
-            print(json.dumps({"file": str(path), "accepted": True}))
-            for line in lines:
-                print(json.dumps(line))
-    print(json.dumps(counts))
+    arguments = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    arguments.add_argument("--cross", type=int, default=0, metavar="N", help="ask all rules about every Nth event")
+    arguments.add_argument("folders", nargs="+", metavar="FOLDER")
+    options = arguments.parse_args()
+    events, rules, counts = read(options.folders)
+    counts.update({"cases": len(events), "positive": 0, "answers": 0})
+    never = set(rules)
+    for number, (rule, conditions, event) in enumerate(events):
+        asked = rule
+        matching = [rule] if says(conditions, event) else []
+        counts["positive"] += len(matching)
+        never.difference_update(matching)
+        if options.cross and number % options.cross == 0:
+            asked = None
+            matching = [each for each, conditions in rules.items() if says(conditions, event)]
+        counts["answers"] += 1 if asked else len(rules)
+        print(json.dumps({"fields": event, "asked": asked, "matching": matching}))
+    print(json.dumps({**counts, "never": sorted(never)}))
 
 
 if __name__ == "__main__":
