@@ -1,0 +1,772 @@
+//! A transcript read piece by piece.
+//!
+//! Bytes are held back only as long as they are part of something unfinished: a line, or a prompt that was not
+//! entered yet. What is held is not part of the state, so a checkpoint is the state and the place where the held bytes
+//! begin.
+
+use std::borrow::Cow;
+
+use memchr::{memchr, memchr2, memmem};
+
+use crate::ahead::Ahead;
+use crate::checkpoint::{Checkpoint, CheckpointError};
+use crate::coverage::Coverage;
+use crate::flatten::{first_visible, flatten, without_unterminated};
+use crate::header::{FOOTER, Footer, HEADER, Header};
+use crate::piece::{Output, Piece, ShellKind};
+use crate::powershell;
+use crate::prompt::{Openness, Split, Trust, continuation, ends_in_colon, may_hold_sign};
+use crate::region;
+use crate::screen::Screen;
+use crate::state::{Alternate, Format, Place, State};
+use crate::syntax::Syntax;
+
+/// Bytes read at once.
+const CHUNK: usize = 64 * 1024;
+/// A line longer than this is cut.
+const LINE_LIMIT: usize = 64 * 1024;
+/// A prompt region longer than this is given up.
+const REGION_LIMIT: usize = 128 * 1024;
+/// Bytes of the next line that tell whether the line editor goes on there.
+const LOOK_AHEAD: usize = FOOTER.len() + 1;
+/// Bytes of a line in which a prompt is looked for.
+const PROMPT_WITHIN: usize = 4096;
+/// Cells that may be moved to look for a prompt.
+const PROMPT_BUDGET: u64 = 1 << 16;
+
+/// A prompt within a full-screen program is at least this long: it is not there by chance.
+const HIDDEN_PROMPT: usize = 4;
+
+const MODE: &[u8] = b"\x1b[?";
+const BEGIN: &[u8] = b"\x1b[?2004h";
+const END: &[u8] = b"\x1b[?2004l";
+const ENTER_ALTERNATE: [&[u8]; 3] = [b"\x1b[?1049h", b"\x1b[?1047h", b"\x1b[?47h"];
+const LEAVE_ALTERNATE: [&[u8]; 3] = [b"\x1b[?1049l", b"\x1b[?1047l", b"\x1b[?47l"];
+
+/// Reads a transcript in constant memory.
+#[derive(Debug)]
+pub struct Reader {
+    state: State,
+    /// Bytes from `state.offset` on that are not done with.
+    held: Vec<u8>,
+    lookup: Lookup,
+}
+
+/// What is known once the whole transcript was read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// The first line, if the agent's `script` wrote it.
+    pub header: Option<Header>,
+    /// The last line; absent in a log that was cut off.
+    pub footer: Option<Footer>,
+    /// Bytes read.
+    pub bytes: u64,
+    /// Lines read.
+    pub lines: u64,
+    /// Commands recovered, the cancelled ones too.
+    pub commands: u64,
+    /// What could not be recovered.
+    pub coverage: Coverage,
+}
+
+/// Searches that are kept from one step to the next, so that no byte is searched twice. They follow from the state and
+/// the bytes: they change the time, never the result.
+#[derive(Debug, Default)]
+struct Lookup {
+    /// Of an escape or a backspace: a line without them is text as it is.
+    controls: Ahead,
+    /// Of the start of a private mode: marks and changes of the screen are such.
+    modes: Ahead,
+    /// Of the mark before a prompt.
+    begins: Ahead,
+    anchors: Vec<Anchor>,
+    /// Prompts too short to be searched for, unless the last command leaves rows unended.
+    short: Vec<Anchor>,
+    beginnings: Vec<Vec<u8>>,
+    first_bytes: Vec<u8>,
+    /// For which prompts the three above were made.
+    version: Option<u64>,
+    /// Up to where the end of the line was searched for.
+    line_end: u64,
+    /// What the bytes at this offset wait for.
+    waiting: Option<(u64, Waiting)>,
+    /// Output made plain, reused.
+    flat: Vec<u8>,
+}
+
+/// What must come before it is worth the time to look at the held bytes again.
+#[derive(Clone, Copy, Debug)]
+enum Waiting {
+    /// So many bytes.
+    Length(usize),
+    /// A line feed from this byte on.
+    Line(usize),
+    /// The end of a region from this byte on.
+    Mark(usize),
+}
+
+#[derive(Debug)]
+struct Anchor {
+    finder: memmem::Finder<'static>,
+    ahead: Ahead,
+}
+
+/// What a step did.
+enum Step {
+    /// So many bytes are done with; at least one.
+    Used(usize),
+    /// More bytes are needed to go on.
+    Wait,
+}
+
+type See<'a> = dyn FnMut(Piece<'_>) + 'a;
+
+impl Reader {
+    /// A reader at the first byte of a transcript.
+    pub fn new() -> Self {
+        Self::at(State::new())
+    }
+
+    /// A reader that goes on at [`Checkpoint::offset`].
+    pub fn resume(checkpoint: &Checkpoint) -> Result<Self, CheckpointError> {
+        Ok(Self::at(checkpoint.state()?))
+    }
+
+    /// Reads the next bytes and gives `see` what they complete.
+    pub fn push(&mut self, bytes: &[u8], see: &mut dyn FnMut(Piece<'_>)) {
+        for chunk in bytes.chunks(CHUNK) {
+            self.held.extend_from_slice(chunk);
+            self.read(false, see);
+        }
+    }
+
+    /// Ends the transcript: gives `see` what was waiting for more.
+    pub fn finish(mut self, see: &mut dyn FnMut(Piece<'_>)) -> Summary {
+        self.read(true, see);
+        let mut state = self.state;
+        state.release(see);
+        Summary {
+            header: state.header,
+            footer: state.footer,
+            bytes: state.offset,
+            lines: state.line - u64::from(state.is_line_start),
+            commands: state.commands,
+            coverage: state.coverage,
+        }
+    }
+
+    /// Where another reader can go on.
+    pub fn checkpoint(&self) -> Option<Checkpoint> {
+        Some(Checkpoint::new(self.state.clone()))
+    }
+
+    fn at(state: State) -> Self {
+        Self { state, held: Vec::new(), lookup: Lookup::default() }
+    }
+
+    /// Uses as many of the held bytes as can be.
+    fn read(&mut self, is_end: bool, see: &mut See<'_>) {
+        let mut held = std::mem::take(&mut self.held);
+        let mut rest = held.as_slice();
+        while !rest.is_empty() {
+            let Step::Used(used) = self.step(rest, is_end, see) else { break };
+            let (done, left) = rest.split_at(used.clamp(1, rest.len()));
+            self.pass(done);
+            rest = left;
+        }
+        let used = held.len() - rest.len();
+        held.drain(..used);
+        self.held = held;
+    }
+
+    /// Goes past bytes.
+    fn pass(&mut self, bytes: &[u8]) {
+        self.state.offset += bytes.len() as u64;
+        self.state.line += memchr::memchr_iter(b'\n', bytes).count() as u64;
+        self.state.is_line_start = bytes.last() == Some(&b'\n');
+        self.state.widths.earn(bytes.len());
+    }
+
+    fn step(&mut self, data: &[u8], is_end: bool, see: &mut See<'_>) -> Step {
+        if !is_end && self.lookup.must_wait(data, self.state.offset) {
+            return Step::Wait;
+        }
+        let Some(line) = self.whole_line(data, is_end) else { return Step::Wait };
+        if self.state.format == Format::Unknown
+            && let Some(step) = self.first_line(line)
+        {
+            return step;
+        }
+        let is_last = line.len() == data.len();
+        if line.starts_with(FOOTER) && is_last {
+            if !is_end {
+                return Step::Wait;
+            }
+            self.state.footer = Footer::parse(line);
+            return Step::Used(line.len());
+        }
+        self.lookup.learn(&self.state);
+        match self.state.format {
+            Format::PowerShell => self.powershell(line, see),
+            Format::NonInteractive => self.output(data, line.len(), see),
+            Format::Unknown | Format::Terminal => self.terminal(data, line, is_end, see),
+        }
+    }
+
+    /// The first line of the data, if it is whole, longer than may be held, or the last.
+    fn whole_line<'a>(&mut self, data: &'a [u8], is_end: bool) -> Option<&'a [u8]> {
+        let bound = data.get(..LINE_LIMIT).unwrap_or(data);
+        let searched = self.lookup.line_end.saturating_sub(self.state.offset) as usize;
+        let searched = searched.min(bound.len());
+        if let Some(at) = memchr(b'\n', bound.get(searched..).unwrap_or_default()) {
+            return data.get(..searched + at + 1);
+        }
+        if is_end || data.len() >= LINE_LIMIT {
+            return Some(bound);
+        }
+        self.lookup.line_end = self.state.offset + data.len() as u64;
+        None
+    }
+
+    /// Tells from the first line what kind of transcript this is.
+    fn first_line(&mut self, line: &[u8]) -> Option<Step> {
+        if powershell::is_rule(line) {
+            self.state.format = Format::PowerShell;
+            return None;
+        }
+        self.state.format = Format::Terminal;
+        if !line.starts_with(HEADER) {
+            return None;
+        }
+        let header = Header::parse(line)?;
+        if header.is_non_interactive() {
+            self.state.format = Format::NonInteractive;
+        }
+        self.state.header = Some(header);
+        Some(Step::Used(line.len()))
+    }
+
+    fn powershell(&mut self, line: &[u8], see: &mut See<'_>) -> Step {
+        let place = self.state.place();
+        let text = String::from_utf8_lossy(line);
+        if powershell::is_rule(line) {
+            self.state.in_facts = !self.state.in_facts;
+        } else if !self.state.in_facts
+            && let Some(recovered) = powershell::command(&self.state.prompts, &text, self.state.may_go_on())
+        {
+            self.state.take(recovered, place, false, true, see);
+            return Step::Used(line.len());
+        }
+        self.show(line, place, see);
+        Step::Used(line.len())
+    }
+
+    /// A line that a terminal was sent, and the lines that belong to it.
+    fn terminal(&mut self, data: &[u8], line: &[u8], is_end: bool, see: &mut See<'_>) -> Step {
+        if self.state.is_rest {
+            return self.output(data, line.len(), see);
+        }
+        let has_controls = self.lookup.has_controls(data, self.state.offset, line.len());
+        let has_modes = self.lookup.has_modes(data, self.state.offset, line.len());
+        if has_modes && let Some(begin) = self.lookup.begin(data, self.state.offset, line.len()) {
+            if self.switches_before(line, begin) {
+                return self.output(data, line.len(), see);
+            }
+            if self.state.alternate == Alternate::Idle && paints(line.get(..begin).unwrap_or_default()) {
+                self.state.alternate = Alternate::Driven;
+            }
+            // Full-screen programs turn bracketed paste on too.
+            let is_prompt = self.state.alternate != Alternate::Driven || self.shows_known_prompt(line, begin);
+            if is_prompt {
+                return self.region(data, line, begin, is_end, see);
+            }
+        }
+        // The output ends with the change; what follows it is read as a line of its own.
+        if has_modes && self.switches_before(line, line.len()) {
+            return self.output(data, line.len(), see);
+        }
+        if has_controls && self.state.alternate == Alternate::Idle && paints(line) {
+            self.state.alternate = Alternate::Driven;
+        }
+        if has_controls && self.state.prompts.is_empty() && self.state.alternate == Alternate::Off {
+            self.learn_from_edits(line);
+            self.lookup.learn(&self.state);
+        }
+        if !self.lookup.may_be_prompt(&self.state, data, line) {
+            return self.output(data, line.len(), see);
+        }
+        match self.prompt(data, line, is_end, see) {
+            Some(step) => step,
+            None => self.output(data, line.len(), see),
+        }
+    }
+
+    /// Whether the screen changes before the mark.
+    fn switches_before(&self, line: &[u8], begin: usize) -> bool {
+        self.switch_end(line.get(..begin).unwrap_or_default()).is_some()
+    }
+
+    /// The end of the first change of the screen in a line.
+    fn switch_end(&self, line: &[u8]) -> Option<usize> {
+        memmem::find_iter(line, MODE).find_map(|at| {
+            let rest = line.get(at..)?;
+            let sequence = self.switches().iter().find(|sequence| rest.starts_with(sequence))?;
+            Some(at + sequence.len())
+        })
+    }
+
+    /// What changes the screen now.
+    fn switches(&self) -> &'static [&'static [u8]; 3] {
+        if self.state.alternate == Alternate::Off { &ENTER_ALTERNATE } else { &LEAVE_ALTERNATE }
+    }
+
+    /// Whether a known prompt follows the mark.
+    fn shows_known_prompt(&self, line: &[u8], begin: usize) -> bool {
+        let rest = line.get(begin + BEGIN.len()..).unwrap_or_default();
+        let row = first_row(rest);
+        self.state.prompts.split(&row, Openness::Closed).is_some_and(|split| split.trust == Trust::Known)
+    }
+
+    /// What stands between two marks.
+    fn region(&mut self, data: &[u8], line: &[u8], begin: usize, is_end: bool, see: &mut See<'_>) -> Step {
+        let bound = data.get(..REGION_LIMIT).unwrap_or(data);
+        let searched = begin + BEGIN.len();
+        let end = memmem::find(bound.get(searched..).unwrap_or_default(), END).map(|at| searched + at);
+        let (end, ran) = match end {
+            Some(end) => (end, true),
+            None if bound.len() >= REGION_LIMIT => {
+                self.state.coverage.abandoned += 1;
+                return self.output(data, line.len(), see);
+            }
+            None if is_end => (memmem::rfind(data, b"\nScript done on ").unwrap_or(data.len()), false),
+            None => {
+                let from = (data.len() + 1).saturating_sub(END.len());
+                self.lookup.waiting = Some((self.state.offset, Waiting::Mark(from)));
+                return Step::Wait;
+            }
+        };
+        // A second mark before the end: what began at the first never came to a line.
+        let last = bound.get(..end).and_then(|bytes| memmem::rfind(bytes, BEGIN)).unwrap_or(begin);
+        let start = bound.get(..last).and_then(|bytes| memchr::memrchr(b'\n', bytes)).map_or(0, |at| at + 1);
+        if start > 0 && last > begin {
+            let place = self.state.place();
+            self.show(bound.get(..start).unwrap_or_default(), place, see);
+            return Step::Used(start);
+        }
+        // A mark that ends before the prompt, on its line, was put into the prompt.
+        if ran && bound.get(last + BEGIN.len()..end).is_some_and(|body| first_visible(body).is_none()) {
+            let used = end + END.len();
+            let rest = bound.get(used..).unwrap_or_default();
+            let Some(length) = memchr(b'\n', rest) else {
+                if !is_end && bound.len() < REGION_LIMIT {
+                    self.lookup.waiting = Some((self.state.offset, Waiting::Length(data.len() + 1)));
+                    return Step::Wait;
+                }
+                return Step::Used(used);
+            };
+            if first_row(rest.get(..length).unwrap_or_default()).trim().is_empty() {
+                return Step::Used(used);
+            }
+            if rest.get(..length).is_none_or(|rest| memmem::find(rest, BEGIN).is_none()) {
+                self.state.doubt_marks();
+                return Step::Used(used);
+            }
+        }
+        let prefix = bound.get(..last).unwrap_or_default();
+        let body = bound.get(last + BEGIN.len()..end).unwrap_or_default();
+        let used = if ran { end + END.len() } else { end };
+        self.marked(prefix, body, ran, see);
+        Step::Used(used)
+    }
+
+    fn marked(&mut self, prefix: &[u8], body: &[u8], ran: bool, see: &mut See<'_>) {
+        let place = self.state.place();
+        let prefix = self.without_unterminated(prefix);
+        let body = self.without_unterminated(body);
+        let Some(mut rendered) = self.state.widths.render(&prefix, &body) else {
+            self.state.coverage.abandoned += 1;
+            self.show(&prefix, place, see);
+            self.show(&body, place, see);
+            return;
+        };
+        if region::is_displaced(&self.state.prompts, &rendered)
+            && let Some(alone) = self.state.widths.render(&[], &body)
+        {
+            let displaced = std::mem::replace(&mut rendered, alone);
+            rendered.above = displaced.above;
+            rendered.left = displaced.left;
+        }
+        let recovered = region::marked(&mut self.state.prompts, &rendered);
+        let ran = ran && !is_left_by_interrupt(&prefix, &body);
+        for row in &recovered.before {
+            self.state.note(row.as_bytes(), see);
+        }
+        for row in recovered.before.iter().chain(&recovered.others) {
+            see(Piece::Output(Output { text: row.as_bytes(), line: place.line, offset: place.offset }));
+            see(Piece::Output(Output { text: b"\n", line: place.line, offset: place.offset }));
+        }
+        self.state.take(recovered, place, true, ran, see);
+    }
+
+    /// A prompt that is known by its look.
+    fn prompt(&mut self, data: &[u8], line: &[u8], is_end: bool, see: &mut See<'_>) -> Option<Step> {
+        let goes_on = self.state.may_go_on();
+        let open = self.state.openness();
+        let mut row = first_row(line);
+        let length = continuation(&row).filter(|_| goes_on);
+        let mut split = self.state.prompts.split(&row, open);
+        let mut start = 0;
+        if split.is_none() && length.is_none() {
+            start = self.state.prompts.find_within(line, self.state.leaves_rows)?;
+            row = first_row(line.get(start..).unwrap_or_default());
+            split = self.state.prompts.split(&row, Openness::Closed);
+            split.as_ref()?;
+        }
+        let is_sure = |split: &Split| split.trust == Trust::Known && split.end >= HIDDEN_PROMPT;
+        if self.state.alternate == Alternate::Driven && !split.as_ref().is_some_and(is_sure) {
+            return None;
+        }
+        let skipped = split.as_ref().map_or(0, |split| split.end);
+        let end = match extent(data, start, line.len(), skipped, is_end) {
+            Ok(end) => end,
+            Err(waiting) => {
+                self.lookup.waiting = Some((self.state.offset, waiting));
+                return Some(Step::Wait);
+            }
+        };
+        let place = self.state.place();
+        let bytes = data.get(start..end).unwrap_or(data);
+        // The wrapper ends an unfinished last line with a bare line feed.
+        let entered =
+            bytes.ends_with(b"\r\n") || (bytes.ends_with(b"\n") && !data.get(end..)?.starts_with(FOOTER));
+        let bytes = self.without_unterminated(without_line_end(bytes));
+        let Some(rendered) = self.state.widths.render(&[], &bytes) else {
+            self.state.coverage.abandoned += 1;
+            return None;
+        };
+        let has_editor = has_editor(&bytes);
+        let recovered = match length {
+            Some(length) if split.as_ref().is_none_or(|split| split.trust < Trust::Known) => {
+                region::continued(&rendered, length)
+            }
+            _ => region::unmarked(&self.state.prompts, &rendered, open)?,
+        };
+        if !recovered.continues && !self.state.believes(&recovered) {
+            return None;
+        }
+        if start > 0 {
+            self.show(data.get(..start).unwrap_or_default(), place, see);
+            see(Piece::Output(Output { text: b"\n", line: place.line, offset: place.offset }));
+        }
+        self.state.has_editor |= has_editor;
+        self.state.take(recovered, place, false, entered, see);
+        Some(Step::Used(end))
+    }
+
+    /// Output: the first line, which has this length, and those after it that are plain, or not plain, as it is.
+    fn output(&mut self, data: &[u8], first: usize, see: &mut See<'_>) -> Step {
+        let place = self.state.place();
+        if self.lookup.has_modes(data, self.state.offset, first) {
+            let mut line = data.get(..first).unwrap_or(data);
+            self.switch_screen(&mut line);
+            self.state.is_rest = line.len() == first && !line.ends_with(b"\n");
+            self.state.coverage.cut_lines += u64::from(self.state.is_rest && first >= LINE_LIMIT);
+            self.show(line, place, see);
+            return Step::Used(line.len());
+        }
+        let has_controls = self.lookup.has_controls(data, self.state.offset, first);
+        let mut end = first;
+        while let Some(length) = self.next_output(data, end, has_controls) {
+            end += length;
+        }
+        let text = data.get(..end).unwrap_or(data);
+        self.state.is_rest = !text.ends_with(b"\n");
+        self.state.coverage.cut_lines += u64::from(self.state.is_rest && first >= LINE_LIMIT);
+        if has_controls {
+            self.show(text, place, see);
+        } else {
+            text.split_inclusive(|byte| *byte == b'\n').for_each(|line| self.note(line, see));
+            see(Piece::Output(Output { text, line: place.line, offset: place.offset }));
+        }
+        Step::Used(end)
+    }
+
+    /// The length of the line at a place, if it is output of the same kind without a doubt.
+    fn next_output(&mut self, data: &[u8], at: usize, has_controls: bool) -> Option<usize> {
+        let bound = data.get(at..data.len().min(CHUNK))?;
+        let length = memchr(b'\n', bound)? + 1;
+        let line = bound.get(..length)?;
+        let rest = data.get(at..)?;
+        let offset = self.state.offset + at as u64;
+        let is_same = self.lookup.has_controls(rest, offset, length) == has_controls
+            && !self.lookup.has_modes(rest, offset, length)
+            && !line.starts_with(FOOTER)
+            && self.state.alternate != Alternate::Idle;
+        if self.state.format != Format::Terminal {
+            return is_same.then_some(length);
+        }
+        // What the last command becomes depends on the lines after it.
+        let may_learn = has_controls && self.state.prompts.is_empty();
+        let is_settled = self.state.alternate == Alternate::Off && !self.state.is_waiting() && !may_learn;
+        let is_output =
+            is_same && is_settled && !self.lookup.may_be_prompt_at(&self.state, rest, offset, line);
+        is_output.then_some(length)
+    }
+
+    /// Only a line editor erases: what such lines begin with is a prompt, whatever it looks like.
+    fn learn_from_edits(&mut self, line: &[u8]) {
+        let erases =
+            [&b"\x08\x1b["[..], b"\x08 \x08", b"\x08\x08", b"\r\x1b[C\x1b[C", b"\r(reverse-i-search)"];
+        if !erases.iter().any(|erase| memmem::find(line, erase).is_some()) {
+            return;
+        }
+        let row = first_row(line);
+        if self.state.prompts.split(&row, Openness::Guesses).is_some() {
+            return;
+        }
+        let length = self.state.prompts.common_start(&row).max(ends_in_colon(&row));
+        if let Some(prompt) = length.and_then(|length| row.get(..length)) {
+            self.state.prompts.learn(prompt, ShellKind::Unknown, false);
+        }
+    }
+
+    /// Cuts a line behind the first change of the screen in it, and makes that change.
+    fn switch_screen(&mut self, line: &mut &[u8]) {
+        let is_on = self.state.alternate != Alternate::Off;
+        let Some(end) = self.switch_end(line) else { return };
+        *line = line.get(..end).unwrap_or(line);
+        if is_on {
+            self.state.alternate = Alternate::Off;
+        } else {
+            self.state.alternate = Alternate::Idle;
+            self.state.coverage.alternate_screens += 1;
+        }
+    }
+
+    /// Gives text as output, without its control sequences.
+    fn show(&mut self, bytes: &[u8], place: Place, see: &mut See<'_>) {
+        let mut flat = std::mem::take(&mut self.lookup.flat);
+        flat.clear();
+        self.state.coverage.unterminated += flatten(bytes, &mut flat);
+        for line in flat.split(|byte| *byte == b'\n') {
+            self.note(line, see);
+        }
+        if !flat.is_empty() {
+            see(Piece::Output(Output { text: &flat, line: place.line, offset: place.offset }));
+        }
+        self.lookup.flat = flat;
+    }
+
+    fn note(&mut self, line: &[u8], see: &mut See<'_>) {
+        if !line.trim_ascii().is_empty() {
+            self.state.note(line, see);
+        }
+    }
+
+    fn without_unterminated<'a>(&mut self, bytes: &'a [u8]) -> Cow<'a, [u8]> {
+        match without_unterminated(bytes) {
+            Some((bytes, count)) => {
+                self.state.coverage.unterminated += count;
+                Cow::Owned(bytes)
+            }
+            None => Cow::Borrowed(bytes),
+        }
+    }
+}
+
+impl Default for Reader {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Lookup {
+    /// Takes over what was learned since.
+    fn learn(&mut self, state: &State) {
+        let version = state.prompts.version();
+        if self.version == Some(version) {
+            return;
+        }
+        self.version = Some(version);
+        self.beginnings = state.prompts.beginnings();
+        self.first_bytes =
+            self.beginnings.iter().filter_map(|beginning| beginning.first().copied()).collect();
+        self.first_bytes.dedup();
+        let make = |text: &String| Anchor {
+            finder: memmem::Finder::new(text).into_owned(),
+            ahead: Ahead::default(),
+        };
+        self.anchors = state.prompts.anchors().iter().map(make).collect();
+        self.short = state.prompts.short().iter().map(make).collect();
+    }
+
+    /// Where the mark before a prompt is in the next bytes.
+    fn begin(&mut self, data: &[u8], offset: u64, length: usize) -> Option<usize> {
+        let next = self.begins.next(data, offset, BEGIN.len(), |bytes| memmem::find(bytes, BEGIN));
+        next.filter(|at| at + BEGIN.len() <= length)
+    }
+
+    /// Whether there is a private mode in the next bytes.
+    fn has_modes(&mut self, data: &[u8], offset: u64, length: usize) -> bool {
+        let next = self.modes.next(data, offset, MODE.len(), |bytes| memmem::find(bytes, MODE));
+        next.is_some_and(|at| at < length)
+    }
+
+    /// Whether what the bytes wait for has not come.
+    fn must_wait(&mut self, data: &[u8], at: u64) -> bool {
+        let Some((offset, waiting)) = self.waiting else { return false };
+        let search =
+            |from: usize, what: &[u8]| memmem::find(data.get(from..).unwrap_or_default(), what).is_some();
+        let is_over = offset != at
+            || match waiting {
+                Waiting::Length(length) => data.len() >= length,
+                Waiting::Line(from) => data.len() >= LINE_LIMIT || search(from, b"\n"),
+                Waiting::Mark(from) => data.len() >= REGION_LIMIT || search(from, END),
+            };
+        self.waiting = match waiting {
+            _ if is_over => None,
+            Waiting::Length(length) => Some((offset, Waiting::Length(length))),
+            Waiting::Line(_) => Some((offset, Waiting::Line(data.len()))),
+            Waiting::Mark(_) => Some((offset, Waiting::Mark((data.len() + 1).saturating_sub(END.len())))),
+        };
+        !is_over
+    }
+
+    /// Whether there is an escape or a backspace in the next bytes.
+    fn has_controls(&mut self, data: &[u8], offset: u64, length: usize) -> bool {
+        let next = self.controls.next(data, offset, 1, |bytes| memchr2(0x1b, 0x08, bytes));
+        next.is_some_and(|at| at < length)
+    }
+
+    fn may_be_prompt(&mut self, state: &State, data: &[u8], line: &[u8]) -> bool {
+        self.may_be_prompt_at(state, data, state.offset, line)
+    }
+
+    /// Whether it is worth the time to look for a prompt in a line.
+    fn may_be_prompt_at(&mut self, state: &State, data: &[u8], offset: u64, line: &[u8]) -> bool {
+        if state.may_go_on() || (state.openness() != Openness::Closed && may_hold_sign(line)) {
+            return true;
+        }
+        let first = match line.first() {
+            Some(0x1b | b'\r' | 0x07) => first_visible(line),
+            first => first.copied(),
+        };
+        let Some(first) = first else { return false };
+        if self.first_bytes.contains(&first) {
+            let is_plain = line.first() == Some(&first);
+            if !is_plain || self.beginnings.iter().any(|beginning| line.starts_with(beginning)) {
+                return true;
+            }
+        }
+        if state.marks_prompts() {
+            return false;
+        }
+        let is_within = |anchor: &mut Anchor| anchor.next(data, offset).is_some_and(|at| at < line.len());
+        self.anchors.iter_mut().any(is_within) || (state.leaves_rows && self.short.iter_mut().any(is_within))
+    }
+}
+
+impl Anchor {
+    fn next(&mut self, data: &[u8], offset: u64) -> Option<usize> {
+        let length = self.finder.needle().len();
+        self.ahead.next(data, offset, length, |bytes| self.finder.find(bytes))
+    }
+}
+
+/// The row that the first bytes of a line show, before any width is known: up to where the cursor first returned.
+fn first_row(line: &[u8]) -> String {
+    let line = line.get(..PROMPT_WITHIN).unwrap_or(line);
+    let visible = line.iter().position(|byte| *byte > b' ').unwrap_or(line.len());
+    let end = memchr(b'\r', line.get(visible..).unwrap_or_default()).map_or(line.len(), |at| visible + at);
+    let line = line.get(..end).unwrap_or(line);
+    let mut screen = Screen::new(0, PROMPT_BUDGET);
+    match without_unterminated(line) {
+        Some((line, _)) => screen.write(&line),
+        None => screen.write(line),
+    }
+    screen.lines_from((0, 0)).into_iter().next().unwrap_or_default()
+}
+
+/// How far the region of a prompt goes that is not marked. A line editor moves down with a line feed, and then to the
+/// right or up, or clears the row: output does not begin so.
+fn extent(data: &[u8], start: usize, first: usize, prompt: usize, is_end: bool) -> Result<usize, Waiting> {
+    let mut end = first;
+    while end < LINE_LIMIT {
+        let next = data.get(end..).unwrap_or_default();
+        if next.len() < LOOK_AHEAD && !is_end {
+            return Err(Waiting::Length(end + LOOK_AHEAD));
+        }
+        let is_row =
+            next.starts_with(b"\r") && next.get(1).is_some_and(|byte| !matches!(byte, b'\r' | b'\n'));
+        let goes_on = is_edit(next) || (is_row && is_open(data.get(start..end).unwrap_or_default(), prompt));
+        if !goes_on {
+            break;
+        }
+        let bound = data.get(end..data.len().min(LINE_LIMIT)).unwrap_or_default();
+        match memchr(b'\n', bound) {
+            Some(at) => end += at + 1,
+            None if is_end && data.len() < LINE_LIMIT => end = data.len(),
+            None if data.len() >= LINE_LIMIT => break,
+            None => return Err(Waiting::Line(data.len())),
+        }
+    }
+    Ok(end)
+}
+
+/// Whether what was drawn so far is a command that goes on below: history holds the rows of a command together.
+fn is_open(drawn: &[u8], prompt: usize) -> bool {
+    let mut screen = Screen::new(0, PROMPT_BUDGET);
+    screen.write(drawn.get(..PROMPT_WITHIN).unwrap_or(drawn));
+    let text = screen.lines_from((0, 0)).join("\n");
+    Syntax::of(text.get(prompt..).unwrap_or_default().trim_end()).is_open()
+}
+
+/// Whether a line was edited by more than the terminal driver, which can only rub out.
+fn has_editor(bytes: &[u8]) -> bool {
+    let moves = memmem::find_iter(bytes, b"\x1b[").any(|at| {
+        let rest = bytes.get(at + 2..).unwrap_or_default();
+        rest.iter().find(|byte| **byte >= b'@').is_some_and(|byte| b"ACDGKP@".contains(byte))
+    });
+    let rubbed_out = memmem::find_iter(bytes, b"\x08 \x08").count() * 2;
+    moves || memchr::memchr_iter(0x08, bytes).count() > rubbed_out
+}
+
+/// zsh turns the keypad on for its line editor, and off again unless Ctrl-C ended it.
+fn is_left_by_interrupt(prefix: &[u8], body: &[u8]) -> bool {
+    prefix.ends_with(b"\x1b[?1h\x1b=") && memmem::find(body, b"\x1b[?1l").is_none()
+}
+
+fn without_line_end(line: &[u8]) -> &[u8] {
+    let end = line.iter().rposition(|byte| !matches!(byte, b'\r' | b'\n')).map_or(0, |at| at + 1);
+    line.get(..end).unwrap_or(line)
+}
+
+/// Whether a line begins as a line editor goes on after it moved down.
+fn is_edit(line: &[u8]) -> bool {
+    let returns = line.iter().take_while(|byte| **byte == b'\r').count();
+    let Some(sequence) = line.get(returns..).and_then(|rest| rest.strip_prefix(b"\x1b[")) else {
+        return false;
+    };
+    let digits = sequence.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    matches!(sequence.get(digits), Some(b'A' | b'C')) || (returns > 0 && sequence.get(digits) == Some(&b'K'))
+}
+
+/// Whether a line does what full-screen programs do: hides the cursor, goes to a row, sets a scrolling region.
+fn paints(line: &[u8]) -> bool {
+    let line = line.get(..PROMPT_WITHIN).unwrap_or(line);
+    const SIGNS: [&[u8]; 3] = [b"\x1b[?1h", b"\x1b=", b"\x1b[?25l"];
+    if SIGNS.iter().any(|sign| memmem::find(line, sign).is_some()) {
+        return true;
+    }
+    memmem::find_iter(line, b"\x1b[").any(|at| {
+        let body = line.get(at + 2..).unwrap_or_default();
+        let length = body.iter().take_while(|byte| byte.is_ascii_digit() || **byte == b';').count();
+        let row = body.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let is_first = matches!(body.get(..row), Some(b"" | b"1"));
+        match body.get(length) {
+            Some(b'H' | b'f' | b'd') => !is_first,
+            Some(b'r') => length > 0,
+            _ => false,
+        }
+    })
+}

@@ -1,0 +1,466 @@
+//! What is known at a place in a transcript. All of it goes into a checkpoint.
+
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+
+use crate::coverage::Coverage;
+use crate::flatten::flatten;
+use crate::header::{Footer, Header};
+use crate::piece::{Command, Confidence, Output, Piece, ShellKind};
+use crate::prompt::{Openness, Prompts, Trust};
+use crate::region::Recovered;
+use crate::syntax::{Starts, Syntax, is_known_command, leaves_rows, starts, turns_echo_off};
+use crate::width::Widths;
+
+/// Lines of output given with a command.
+const OUTPUT_LINES: usize = 5;
+/// Characters of such a line.
+const OUTPUT_WIDTH: usize = 300;
+/// Lines typed ahead that are kept.
+const AHEAD_LIMIT: usize = 16;
+/// A command longer than this is not joined further.
+const COMMAND_LIMIT: usize = 64 * 1024;
+/// Lines of output after which a listing of completions is no longer expected to end.
+const LISTING_LIMIT: u64 = 400;
+/// Prompts that look like a marked one but are not marked, before they are believed: marks were turned off.
+const STRAY_LIMIT: u32 = 3;
+/// Lines after the start of a shell in which its prompt may still come.
+const PROMPT_WITHIN: u64 = 400;
+
+/// What kind of text a transcript is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Format {
+    /// Nothing was read yet.
+    Unknown,
+    /// What a terminal was sent.
+    Terminal,
+    /// The output of one command, without a terminal.
+    NonInteractive,
+    /// What PowerShell's `Start-Transcript` writes.
+    PowerShell,
+}
+
+/// The other screen that full-screen programs paint on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Alternate {
+    /// It is not shown.
+    Off,
+    /// It is shown, and nothing is painted on it as such a program does: it may be there to hide commands.
+    Idle,
+    /// A full-screen program paints on it.
+    Driven,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct State {
+    /// The first byte that is not done with.
+    pub(crate) offset: u64,
+    /// The line of that byte, counted from 1.
+    pub(crate) line: u64,
+    pub(crate) format: Format,
+    pub(crate) header: Option<Header>,
+    pub(crate) footer: Option<Footer>,
+    pub(crate) prompts: Prompts,
+    pub(crate) widths: Widths,
+    pub(crate) alternate: Alternate,
+    pub(crate) coverage: Coverage,
+    pub(crate) commands: u64,
+    /// Whether the line at `offset` is the rest of one that was cut.
+    pub(crate) is_rest: bool,
+    /// Whether `offset` is behind a line feed.
+    pub(crate) is_line_start: bool,
+    /// Whether the lines at `offset` are a block of facts that PowerShell wrote.
+    pub(crate) in_facts: bool,
+    /// Whether the shell marks its prompts.
+    marks: bool,
+    /// Known prompts seen without a mark since the last mark.
+    stray: u32,
+    /// What the last command may have started.
+    started: Starts,
+    /// Whether lines were edited by a line editor, which shows what was typed ahead again.
+    pub(crate) has_editor: bool,
+    /// Whether the last command is one whose output often does not end its last row.
+    pub(crate) leaves_rows: bool,
+    /// Lines of output since the last prompt.
+    since: u64,
+    /// Whether nothing stood behind the last prompt.
+    was_silent: bool,
+    /// The last command, which waits for its output or for its other lines.
+    pending: Option<Pending>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Pending {
+    command: Command,
+    syntax: Syntax,
+    /// Whether all output so far could be a listing of completions of the last word.
+    listing: bool,
+    /// Words of that listing.
+    listed: usize,
+    /// Lines right below the command that are commands themselves: typed while it ran.
+    ahead: VecDeque<String>,
+    /// Whether all output so far is such lines.
+    is_ahead: bool,
+}
+
+/// Where something stands.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    pub(crate) line: u64,
+    pub(crate) offset: u64,
+}
+
+type See<'a> = dyn FnMut(Piece<'_>) + 'a;
+
+impl State {
+    pub(crate) fn new() -> Self {
+        Self {
+            offset: 0,
+            line: 1,
+            format: Format::Unknown,
+            header: None,
+            footer: None,
+            prompts: Prompts::default(),
+            widths: Widths::new(),
+            alternate: Alternate::Off,
+            coverage: Coverage::default(),
+            commands: 0,
+            is_rest: false,
+            is_line_start: true,
+            in_facts: false,
+            marks: false,
+            stray: 0,
+            started: Starts::Nothing,
+            has_editor: false,
+            leaves_rows: false,
+            since: 0,
+            was_silent: false,
+            pending: None,
+        }
+    }
+
+    pub(crate) fn place(&self) -> Place {
+        Place { line: self.line, offset: self.offset }
+    }
+
+    /// Which prompts without a mark are taken at this place.
+    pub(crate) fn openness(&self) -> Openness {
+        let just_started = self.since < PROMPT_WITHIN;
+        match self.started {
+            _ if self.prompts.is_empty() => Openness::Guesses,
+            Starts::Shell | Starts::Repl if just_started => Openness::Guesses,
+            Starts::Prompt if self.since == 0 => Openness::Guesses,
+            _ => Openness::Closed,
+        }
+    }
+
+    /// Whether the last command waits for its output.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.pending.is_some()
+    }
+
+    /// Whether a line may belong to the last command although it has no known prompt.
+    pub(crate) fn may_go_on(&self) -> bool {
+        self.since == 0 && self.pending.as_ref().is_some_and(Pending::is_open)
+    }
+
+    /// Whether a prompt that was not marked counts.
+    pub(crate) fn believes(&mut self, recovered: &Recovered) -> bool {
+        if !self.marks {
+            return true;
+        }
+        match self.started {
+            Starts::Shell | Starts::Repl => true,
+            // The shell that started this one may mark nothing.
+            Starts::End if self.prompts.knows_unmarked(&recovered.prompt) => true,
+            _ if recovered.trust < Trust::Known => false,
+            Starts::Prompt if self.since == 0 => true,
+            _ => {
+                self.stray += 1;
+                self.stray >= STRAY_LIMIT
+            }
+        }
+    }
+
+    /// Whether the last command started nothing, so that only known prompts are looked for.
+    pub(crate) fn marks_prompts(&self) -> bool {
+        self.marks
+    }
+
+    /// Takes a mark that held nothing, while something follows on its line: the mark is not to be trusted.
+    pub(crate) fn doubt_marks(&mut self) {
+        self.marks = false;
+        self.started = Starts::Prompt;
+    }
+
+    /// Takes what was typed at a prompt.
+    pub(crate) fn take(
+        &mut self,
+        mut recovered: Recovered,
+        place: Place,
+        marked: bool,
+        ran: bool,
+        see: &mut See<'_>,
+    ) {
+        let ran = ran && !recovered.is_cancelled();
+        if marked {
+            self.stray = 0;
+            self.coverage.marked += 1;
+        } else {
+            self.coverage.unmarked += 1;
+        }
+        if self.goes_on(&recovered, marked, ran) {
+            self.marks = marked;
+            return;
+        }
+        let mut ahead = VecDeque::new();
+        if !marked && !self.has_editor {
+            ahead = self.take_ahead(&mut recovered, see);
+        }
+        if std::mem::take(&mut self.was_silent) && self.since > 0 {
+            self.coverage.silent += 1;
+        }
+        if self.is_redrawn(&recovered, marked) {
+            self.pending = None;
+        }
+        self.release(see);
+        if !recovered.continues && self.prompts.learn(&recovered.prompt, recovered.kind, marked) {
+            self.coverage.prompt_changes += 1;
+        }
+        if self.alternate != Alternate::Off {
+            self.coverage.hidden_by_alternate_screen += 1;
+        }
+        self.marks = marked;
+        self.since = 0;
+        let text = recovered.text.strip_suffix("^C").unwrap_or(&recovered.text).trim().to_owned();
+        if text.is_empty() {
+            self.was_silent = ran;
+            // A shell that is left with Ctrl-D shows nothing.
+            if !recovered.is_cancelled() {
+                self.started = Starts::End;
+            }
+            return;
+        }
+        // Old agents start the logger by typing it into a first shell.
+        if self.commands == 0 && is_logger(&text) {
+            self.started = Starts::Shell;
+            return;
+        }
+        if ran {
+            self.started = starts(&text);
+            self.leaves_rows = leaves_rows(&text);
+            self.coverage.echo_off += u64::from(turns_echo_off(&text));
+        }
+        let confidence = match recovered.trust {
+            Trust::Guess => Confidence::Low,
+            _ if marked && !recovered.prompt.is_empty() => Confidence::High,
+            _ => Confidence::Medium,
+        };
+        for text in commands_of(&text) {
+            self.release(see);
+            let syntax = Syntax::of(&text);
+            let ahead = std::mem::take(&mut ahead);
+            let command = Command {
+                text,
+                line: place.line,
+                offset: place.offset,
+                prompt: recovered.prompt.clone(),
+                output: Vec::new(),
+                confidence,
+                shell: recovered.kind,
+                ran,
+            };
+            self.pending =
+                Some(Pending { command, syntax, listing: !marked, listed: 0, is_ahead: !marked, ahead });
+        }
+    }
+
+    /// Takes a line of output that is not blank.
+    pub(crate) fn note(&mut self, line: &[u8], see: &mut See<'_>) {
+        self.since += 1;
+        let Some(pending) = &mut self.pending else { return };
+        let mut text = Vec::new();
+        flatten(line, &mut text);
+        let text = String::from_utf8_lossy(&text);
+        let text = text.trim_end();
+        let command = &mut pending.command;
+        if command.output.is_empty() && command.ran && is_expansion(&command.text, text) {
+            command.text = text.to_owned();
+        }
+        pending.is_ahead = pending.is_ahead && pending.ahead.len() < AHEAD_LIMIT && is_known_command(text);
+        if pending.is_ahead {
+            pending.ahead.push_back(text.to_owned());
+        }
+        if command.output.len() < OUTPUT_LINES {
+            command.output.push(text.chars().take(OUTPUT_WIDTH).collect());
+        }
+        pending.listing =
+            pending.listing && self.since < LISTING_LIMIT && could_complete(&command.text, text);
+        pending.listed += text.split_whitespace().count();
+        if command.output.len() >= OUTPUT_LINES && !pending.listing {
+            self.release(see);
+        }
+    }
+
+    /// Gives the last command, which waits for nothing more.
+    pub(crate) fn release(&mut self, see: &mut See<'_>) {
+        if let Some(pending) = self.pending.take() {
+            self.commands += 1;
+            see(Piece::Command(pending.command));
+        }
+    }
+
+    /// Joins what was typed to the last command, if its shell asked for more.
+    fn goes_on(&mut self, recovered: &Recovered, marked: bool, ran: bool) -> bool {
+        let is_ps1 = self.prompts.knows(&recovered.prompt);
+        let Some(pending) = &mut self.pending else { return false };
+        let asked = pending.is_open() || (marked && !is_ps1);
+        if self.since > 0 || !recovered.continues || !asked {
+            return false;
+        }
+        let text = recovered.text.strip_suffix("^C").unwrap_or(&recovered.text);
+        let command = &mut pending.command;
+        if command.text.len() + text.len() > COMMAND_LIMIT {
+            return false;
+        }
+        // The shell takes a backslash and the line feed after it away.
+        let slashes = command.text.bytes().rev().take_while(|byte| *byte == b'\\').count();
+        if slashes % 2 == 1 {
+            command.text.pop();
+        } else {
+            command.text.push('\n');
+        }
+        command.text.push_str(text);
+        command.ran &= ran;
+        text.split('\n').for_each(|line| pending.syntax.read(line));
+        pending.listing = false;
+        true
+    }
+
+    /// Without a line editor, what was typed while a command ran is shown then, and not again at the prompt that reads
+    /// it: there its output stands. Puts the command in its place; the rest of what was typed ahead is returned.
+    fn take_ahead(&mut self, recovered: &mut Recovered, see: &mut See<'_>) -> VecDeque<String> {
+        let Some(pending) = &mut self.pending else { return VecDeque::new() };
+        let mut ahead = std::mem::take(&mut pending.ahead);
+        let is_command =
+            is_known_command(&recovered.text) || recovered.text.starts_with(['.', '/', '~', '$']);
+        if ahead.is_empty() || recovered.text.is_empty() || is_command {
+            return VecDeque::new();
+        }
+        let Some(text) = ahead.pop_front() else { return ahead };
+        let shown = std::mem::replace(&mut recovered.text, text);
+        recovered.trust = Trust::Guess;
+        see(Piece::Output(Output { text: shown.as_bytes(), line: self.line, offset: self.offset }));
+        see(Piece::Output(Output { text: b"\n", line: self.line, offset: self.offset }));
+        ahead
+    }
+
+    /// Whether the last command was not entered: its completions were listed, and it was drawn again.
+    fn is_redrawn(&self, recovered: &Recovered, marked: bool) -> bool {
+        let Some(pending) = &self.pending else { return false };
+        !marked
+            && pending.listing
+            && pending.listed > 1
+            && self.since > 0
+            && pending.command.prompt == recovered.prompt
+            // The same command again is another run of it.
+            && recovered.text.len() > pending.command.text.len()
+            && recovered.text.starts_with(&pending.command.text)
+    }
+}
+
+impl Pending {
+    fn is_open(&self) -> bool {
+        self.syntax.is_open() || self.command.shell == ShellKind::Repl
+    }
+}
+
+/// The commands of a text that was entered at once: a paste can hold many.
+fn commands_of(text: &str) -> Vec<String> {
+    let mut commands: Vec<String> = Vec::new();
+    let mut syntax = Syntax::default();
+    for line in text.split('\n') {
+        let goes_on = syntax.is_open();
+        syntax.read(line);
+        match commands.last_mut().filter(|_| goes_on) {
+            Some(command) => {
+                command.push('\n');
+                command.push_str(line);
+            }
+            None if line.trim().is_empty() => {}
+            None => commands.push(line.to_owned()),
+        }
+    }
+    commands
+}
+
+/// Whether a command is the agent's own logger and nothing else.
+fn is_logger(text: &str) -> bool {
+    let first = text.trim_start_matches(['&', '\'']).split([' ', '\'']).next().unwrap_or_default();
+    let name = first.rsplit(['/', '\\']).next().unwrap_or_default();
+    matches!(name, "ssm-session-logger" | "ssm-session-logger.exe")
+        && !text.contains([';', '|', '$', '`', '\n'])
+}
+
+/// Whether every word of a line begins as the last word of a command does: a listing of its completions.
+fn could_complete(command: &str, line: &str) -> bool {
+    let word = command.rsplit([' ', '/', '=', ':']).next().unwrap_or_default();
+    let is_question = line.starts_with("Display all ") || line.starts_with("--More--");
+    is_question || (!word.is_empty() && line.split_whitespace().all(|other| other.starts_with(word)))
+}
+
+/// Whether a line is what the shell made of a reference to its history (`!!`, `!$`, `^a^b`), which it shows.
+fn is_expansion(command: &str, line: &str) -> bool {
+    if command.starts_with('^') && command.matches('^').count() >= 2 {
+        return !line.contains("substitution failed");
+    }
+    let reference = |text: &str| {
+        text.match_indices('!').map(|(at, _)| at).find(|at| {
+            let next = text.get(at + 1..).and_then(|rest| rest.chars().next());
+            next.is_some_and(|next| !next.is_whitespace() && !matches!(next, '=' | '(' | '"' | '\''))
+        })
+    };
+    let Some(first) = reference(command) else { return false };
+    let rest = command.get(first + 1..).unwrap_or_default();
+    let last = rest.rfind('!').map_or(rest, |at| rest.get(at + 1..).unwrap_or_default());
+    let designator = match last.chars().next() {
+        None => 0,
+        Some('!' | '$' | '^' | '*') => 1,
+        Some(_) => last.find([' ', ';', '|', '&', ':', '"']).unwrap_or(last.len()),
+    };
+    let before = command.get(..first).unwrap_or_default();
+    let after = last.get(designator..).unwrap_or_default();
+    let after = if after.starts_with(':') { "" } else { after };
+    line != command
+        && line.len() >= before.len() + after.len()
+        && line.starts_with(before)
+        && line.ends_with(after)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{could_complete, is_expansion};
+
+    #[test]
+    fn the_shell_shows_what_a_reference_to_its_history_became() {
+        for (command, line, expected) in [
+            ("sudo !!", "sudo systemctl restart app", true),
+            ("cat !$ | wc", "cat /etc/hosts | wc", true),
+            ("!ssh", "ssh web01", true),
+            ("^stat^restart", "systemctl restart app", true),
+            ("sudo !!", "permission denied", false),
+            ("echo hello", "hello", false),
+            ("test a != b", "test a x b", false),
+        ] {
+            assert_eq!(is_expansion(command, line), expected, "{command} -> {line}");
+        }
+    }
+
+    #[test]
+    fn a_listing_holds_only_what_completes_the_last_word() {
+        assert!(could_complete("cat be", "beta.csv  beta.txt"));
+        assert!(!could_complete("cat be", "alpha  beta"));
+        assert!(!could_complete("cat ", "alpha"));
+    }
+}
