@@ -1,0 +1,215 @@
+//! Commands in what is only shown on the screen.
+//!
+//! A transcript's reader can be blinded: an unknown prompt, an alternate screen, a forged escape. So output is looked
+//! through as well, for lines that look like a command at a prompt (`user@host:~$ cat /etc/shadow`) or in a shell's
+//! trace (`+ cat /etc/shadow`). Text that only mentions a command is not one: a line without a prompt before the
+//! command is never judged.
+//!
+//! How it is fast: a search for [`TELLING`] strings, at the speed of memory, picks the lines; only those are read as
+//! commands. How it stays quiet: what is found here counts at [`Level::Low`](sigma::Level::Low) at most, unless the
+//! transcript's coverage says that the reader may have been blinded; then one level below the rule's own.
+//!
+//! Known limits, each with a test:
+//! - a command without one of the strings is not seen in output;
+//! - after [`LINE_LIMIT`] picked lines the rest is counted, not read;
+//! - of a line, the first [`LINE_BYTES`] bytes are read.
+
+use aho_corasick::packed;
+use aho_corasick::{AhoCorasick, MatchKind};
+
+/// How many picked lines of one session are read as commands.
+pub const LINE_LIMIT: u64 = 20_000;
+
+/// How much of a picked line is read.
+pub const LINE_BYTES: usize = 4 * 1024;
+
+/// How far into a line its prompt may reach.
+const PROMPT_BYTES: usize = 160;
+
+/// Strings of which one stands in most dangerous command lines, and in few others.
+pub const TELLING: [&str; 48] = [
+    "/etc/shadow",
+    "/etc/sudoers",
+    "/etc/passwd",
+    "/dev/tcp/",
+    "/dev/udp/",
+    ".ssh/",
+    "authorized_keys",
+    "169.254.169.254",
+    ".aws/credentials",
+    "ld.so.preload",
+    "base64 -d",
+    "base64 --d",
+    "| sh",
+    "|sh",
+    "| bash",
+    "|bash",
+    "bash -i",
+    "sh -i",
+    "nc -",
+    "ncat ",
+    "socat ",
+    "mkfifo ",
+    "HISTFILE",
+    "HISTSIZE",
+    "history -c",
+    "chmod u+s",
+    "chmod +s",
+    "chmod 4",
+    "setenforce 0",
+    "iptables -F",
+    "auditctl",
+    "amazon-ssm-agent",
+    "crontab",
+    "insmod ",
+    "NOPASSWD",
+    "xmrig",
+    "stratum+",
+    "rm -rf /",
+    "dd if=",
+    "mkfs",
+    "shred ",
+    "wipefs",
+    "xxd -r",
+    "python -c",
+    "python3 -c",
+    "perl -e",
+    "useradd ",
+    "EncodedCommand",
+];
+
+/// Picks lines out of output.
+#[derive(Debug)]
+pub(crate) struct Picker {
+    search: Search,
+}
+
+#[derive(Debug)]
+enum Search {
+    Packed(packed::Searcher),
+    Automaton(AhoCorasick),
+    /// Nothing can be searched: every line is picked.
+    All,
+}
+
+impl Picker {
+    pub(crate) fn new() -> Self {
+        let packed = packed::Config::new().builder().extend(TELLING).build();
+        let search = match packed {
+            Some(searcher) => Search::Packed(searcher),
+            // Without vector instructions.
+            None => match AhoCorasick::builder().match_kind(MatchKind::LeftmostFirst).build(TELLING) {
+                Ok(automaton) => Search::Automaton(automaton),
+                Err(_) => Search::All,
+            },
+        };
+        Self { search }
+    }
+
+    /// Calls `see` with each line that may hold a dangerous command, and its number within the text.
+    pub(crate) fn pick<'t>(&self, text: &'t [u8], see: &mut dyn FnMut(&'t [u8], u64)) {
+        let mut at = 0_usize;
+        let mut counted = 0_usize;
+        let mut line_number = 0_u64;
+        while let Some(found) = self.next(text, at) {
+            let before = text.get(..found).unwrap_or_default();
+            let start = memchr::memrchr(b'\n', before).map_or(0, |end| end.saturating_add(1));
+            let rest = text.get(found..).unwrap_or_default();
+            let end = memchr::memchr(b'\n', rest).map_or(text.len(), |end| found.saturating_add(end));
+            let skipped = text.get(counted..start).unwrap_or_default();
+            line_number = line_number.saturating_add(
+                u64::try_from(memchr::memchr_iter(b'\n', skipped).count()).unwrap_or(u64::MAX),
+            );
+            counted = start;
+            see(text.get(start..end).unwrap_or_default(), line_number);
+            at = end.saturating_add(1);
+            if at >= text.len() {
+                return;
+            }
+        }
+    }
+
+    fn next(&self, text: &[u8], at: usize) -> Option<usize> {
+        match &self.search {
+            Search::Packed(searcher) => {
+                let span = aho_corasick::Span { start: at, end: text.len() };
+                searcher.find_in(text, span).map(|found| found.start())
+            }
+            Search::Automaton(automaton) => {
+                let rest = text.get(at..)?;
+                automaton.find(rest).map(|found| at.saturating_add(found.start()))
+            }
+            Search::All => (at < text.len()).then_some(at),
+        }
+    }
+}
+
+/// The command in a line that looks like a prompt with a command after it, or like a shell's trace.
+pub(crate) fn command_of(line: &[u8]) -> Option<String> {
+    let line = line.get(..line.len().min(LINE_BYTES)).unwrap_or_default();
+    let text = String::from_utf8_lossy(line);
+    let text = text.trim_end();
+    let traced = text.trim_start_matches('+');
+    if let Some(command) = traced.strip_prefix(' ').filter(|_| traced.len() < text.len()) {
+        return Some(command.trim_start().to_owned());
+    }
+    let mut end = text.len().min(PROMPT_BYTES);
+    while !text.is_char_boundary(end) {
+        end = end.saturating_sub(1);
+    }
+    let head = text.get(..end).unwrap_or_default();
+    let place = ["$ ", "# ", "% ", "> "].into_iter().filter_map(|mark| head.find(mark)).min()?;
+    let (prompt, rest) = text.split_at_checked(place)?;
+    // A prompt is short and is no sentence: `run this as root: # cat …` is documentation.
+    let is_prompt = prompt.split_whitespace().count() <= 3
+        && !prompt.ends_with(char::is_whitespace)
+        && !prompt.contains(['\'', '`']);
+    let rest = rest.get(2..)?.trim_start();
+    (is_prompt && !rest.is_empty()).then(|| rest.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_at_a_prompt_or_in_a_trace_is_taken() {
+        for (line, expected) in [
+            ("alice@web:~$ cat /etc/shadow", Some("cat /etc/shadow")),
+            ("[root@db ~]# cat /etc/shadow", Some("cat /etc/shadow")),
+            ("sh-4.2$ cat /etc/shadow\r", Some("cat /etc/shadow")),
+            ("$ cat /etc/shadow", Some("cat /etc/shadow")),
+            ("host% cat /etc/shadow", Some("cat /etc/shadow")),
+            ("PS C:\\> type secrets", Some("type secrets")),
+            ("+ cat /etc/shadow", Some("cat /etc/shadow")),
+            ("++ cat /etc/shadow", Some("cat /etc/shadow")),
+            ("cat /etc/shadow", None),
+            ("never run cat /etc/shadow as it is", None),
+            ("then, as the administrator, type: $ cat /etc/shadow", None),
+            ("$", None),
+            ("", None),
+        ] {
+            assert_eq!(command_of(line.as_bytes()).as_deref(), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn lines_are_picked_with_their_numbers() {
+        let text = b"one\n$ cat /etc/shadow\nthree\n\n# history -c; cat /etc/shadow\nlast /dev/tcp/";
+        let mut picked = Vec::new();
+        Picker::new().pick(text, &mut |line, number| {
+            picked.push((String::from_utf8_lossy(line).into_owned(), number));
+        });
+        let expected =
+            [("$ cat /etc/shadow", 1), ("# history -c; cat /etc/shadow", 4), ("last /dev/tcp/", 5)];
+        assert_eq!(picked, expected.map(|(line, number)| (line.to_owned(), number)));
+    }
+
+    #[test]
+    fn of_a_line_only_its_start_is_read() {
+        let near = format!("$ cat {} /etc/shadow", "a".repeat(LINE_BYTES - 100));
+        let far = format!("$ cat {} /etc/shadow", "a".repeat(LINE_BYTES));
+        assert!(command_of(near.as_bytes()).is_some_and(|command| command.ends_with("/etc/shadow")));
+        assert!(command_of(far.as_bytes()).is_some_and(|command| !command.contains("/etc/shadow")));
+    }
+}

@@ -1,0 +1,968 @@
+//! The reader of POSIX shell and bash text: one pass over the bytes, recursion only into substitutions.
+
+use super::expand::{self, Value};
+use super::{COMMAND_LIMIT, DEPTH_LIMIT, Joint, Origin, Redirect, SimpleCommand, Work};
+
+/// How deep subshells and groups may nest before their brackets only separate.
+const GROUP_LIMIT: usize = 64;
+
+/// How many here-documents of one text are looked for: each looks through the rest of the text.
+const HEREDOC_LIMIT: usize = 16;
+
+/// Reads a script; what it is known to print is its value in a substitution.
+pub(super) fn read(work: &mut Work, text: &str, script: usize, origin: &Origin) -> Option<Vec<u8>> {
+    let depth = origin.via.len();
+    let mut reader = Reader {
+        text: text.as_bytes(),
+        at: 0,
+        depth,
+        script,
+        origin: origin.clone(),
+        heredocs: Vec::new(),
+        heredocs_left: HEREDOC_LIMIT,
+        work,
+    };
+    let printed = reader.list(Close::End).all();
+    if origin.parent.is_none() {
+        let directory = reader.origin.directory.take();
+        work.known.directory = directory;
+    }
+    printed
+}
+
+/// A word after expansion, with what is needed to finish it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Word {
+    pub(super) text: Vec<u8>,
+    /// Positions of unquoted `{`, `,` and `}`.
+    pub(super) braces: Vec<usize>,
+    /// Whether an unquoted `*`, `?` or `[` is in it.
+    pub(super) glob: bool,
+    /// Whether any of it was quoted or escaped: then it is no keyword.
+    pub(super) quoted: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Close {
+    End,
+    Paren,
+}
+
+struct Heredoc {
+    delimiter: Vec<u8>,
+    quoted: bool,
+    strip_tabs: bool,
+    command: Option<usize>,
+    redirect: usize,
+}
+
+/// A command being put together.
+#[derive(Default)]
+struct Building {
+    words: Vec<Word>,
+    assignments: Vec<String>,
+    redirects: Vec<Redirect>,
+    heredocs: Vec<Heredoc>,
+}
+
+impl Building {
+    fn is_empty(&self) -> bool {
+        self.words.is_empty() && self.assignments.is_empty() && self.redirects.is_empty()
+    }
+}
+
+/// One stage of a pipeline: a command, or a group that has been read already.
+pub(super) enum Stage {
+    /// A command that was kept.
+    Command(usize),
+    /// One that was not, because there were too many.
+    Lost,
+    /// A group: the commands that were kept since its start, and what they are known to print.
+    Group { commands: std::ops::Range<usize>, output: Vec<u8> },
+}
+
+/// What a list is known to print.
+#[derive(Default)]
+struct Printed {
+    text: Vec<u8>,
+    /// Whether some commands print more than is known.
+    partly: bool,
+}
+
+impl Printed {
+    /// The text, if it is all that is printed.
+    fn all(self) -> Option<Vec<u8>> {
+        (!self.partly).then_some(self.text)
+    }
+}
+
+/// A subshell or group whose end has not been seen.
+struct Frame {
+    stages: Vec<Stage>,
+    output: Printed,
+    /// How many commands there were at its start.
+    first: usize,
+}
+
+struct Reader<'t, 'w> {
+    text: &'t [u8],
+    at: usize,
+    depth: usize,
+    script: usize,
+    origin: Origin,
+    heredocs: Vec<Heredoc>,
+    heredocs_left: usize,
+    work: &'w mut Work,
+}
+
+impl Reader<'_, '_> {
+    fn peek(&self) -> Option<u8> {
+        self.text.get(self.at).copied()
+    }
+
+    fn ahead(&self, distance: usize) -> Option<u8> {
+        self.text.get(self.at.saturating_add(distance)).copied()
+    }
+
+    fn step(&mut self, bytes: usize) {
+        self.at = self.at.saturating_add(bytes).min(self.text.len());
+    }
+
+    fn slice(&self, start: usize, end: usize) -> &[u8] {
+        self.text.get(start..end).unwrap_or_default()
+    }
+
+    /// Reads commands up to the closing bracket or the end, and returns what they are known to print.
+    fn list(&mut self, close: Close) -> Printed {
+        let mut frames: Vec<Frame> = Vec::new();
+        let mut stages: Vec<Stage> = Vec::new();
+        let mut output = Printed::default();
+        let mut building = Building::default();
+        let mut joint = Joint::Sequence;
+        let mut cases = 0_usize;
+        let mut pattern = false;
+        while let Some(byte) = self.peek() {
+            if self.work.reading.commands.len() >= COMMAND_LIMIT {
+                self.work.reading.cut = true;
+                self.at = self.text.len();
+                break;
+            }
+            match byte {
+                b' ' | b'\t' | b'\r' => self.step(1),
+                b'\\' if self.ahead(1) == Some(b'\n') => self.step(2),
+                b'#' => self.comment(),
+                b'\n' => {
+                    self.finish(&mut building, joint, &mut stages);
+                    self.step(1);
+                    self.bodies(&stages);
+                    self.pipeline(&mut stages, &mut output);
+                    joint = Joint::Sequence;
+                }
+                b';' => {
+                    self.finish(&mut building, joint, &mut stages);
+                    self.pipeline(&mut stages, &mut output);
+                    self.step(1);
+                    joint = Joint::Sequence;
+                    if matches!(self.peek(), Some(b';' | b'&')) {
+                        while matches!(self.peek(), Some(b';' | b'&')) {
+                            self.step(1);
+                        }
+                        pattern = cases > 0;
+                    }
+                }
+                b'&' if self.ahead(1) == Some(b'>') => self.redirect(&mut building),
+                b'&' => {
+                    self.finish(&mut building, joint, &mut stages);
+                    self.pipeline(&mut stages, &mut output);
+                    joint = if self.ahead(1) == Some(b'&') { Joint::And } else { Joint::Background };
+                    self.step(if joint == Joint::And { 2 } else { 1 });
+                }
+                b'|' => {
+                    self.finish(&mut building, joint, &mut stages);
+                    if self.ahead(1) == Some(b'|') {
+                        self.pipeline(&mut stages, &mut output);
+                        joint = Joint::Or;
+                        self.step(2);
+                    } else {
+                        joint = Joint::Pipe;
+                        self.step(if self.ahead(1) == Some(b'&') { 2 } else { 1 });
+                    }
+                }
+                b'(' => {
+                    if building.words.len() == 1 && building.assignments.is_empty() {
+                        // `name() …` defines a function: its body is read where it stands.
+                        building = Building::default();
+                        self.step(1);
+                        while matches!(self.peek(), Some(b' ' | b'\t' | b')')) {
+                            self.step(1);
+                        }
+                    } else if building.is_empty() && self.ahead(1) == Some(b'(') {
+                        self.arithmetic();
+                    } else {
+                        self.finish(&mut building, joint, &mut stages);
+                        self.step(1);
+                        self.open(&mut frames, &mut stages, &mut output);
+                    }
+                }
+                b')' => {
+                    self.finish(&mut building, joint, &mut stages);
+                    self.step(1);
+                    if frames.is_empty() && close == Close::Paren {
+                        self.pipeline(&mut stages, &mut output);
+                        return output;
+                    }
+                    self.close(&mut frames, &mut stages, &mut output);
+                }
+                b'<' | b'>' if self.ahead(1) != Some(b'(') => self.redirect(&mut building),
+                _ => {
+                    if pattern {
+                        pattern = self.case_pattern(&mut cases);
+                        continue;
+                    }
+                    let start = self.at;
+                    let descriptor_end = self.descriptor();
+                    if let Some(end) = descriptor_end {
+                        self.at = end;
+                        let digits = String::from_utf8_lossy(self.slice(start, end)).into_owned();
+                        self.redirect_from(&mut building, &digits);
+                        continue;
+                    }
+                    let before = building.words.len();
+                    self.word(&mut building.words);
+                    if self.at == start {
+                        self.step(1);
+                    }
+                    if before != 0 {
+                        if is_word(building.words.first(), b"[[") {
+                            self.test(&mut building);
+                        }
+                        continue;
+                    }
+                    match self.keyword(&mut building) {
+                        Keyword::None => {}
+                        Keyword::Skip => {}
+                        Keyword::Open => {
+                            if self.depth < DEPTH_LIMIT {
+                                self.open(&mut frames, &mut stages, &mut output);
+                            }
+                        }
+                        Keyword::Close => {
+                            self.finish(&mut building, joint, &mut stages);
+                            self.close(&mut frames, &mut stages, &mut output);
+                        }
+                        Keyword::Case => {
+                            cases = cases.saturating_add(1);
+                            pattern = true;
+                        }
+                        Keyword::EndCase => cases = cases.saturating_sub(1),
+                    }
+                }
+            }
+        }
+        self.finish(&mut building, joint, &mut stages);
+        self.pipeline(&mut stages, &mut output);
+        while !frames.is_empty() {
+            self.close(&mut frames, &mut stages, &mut output);
+            self.pipeline(&mut stages, &mut output);
+        }
+        output
+    }
+
+    /// Starts a group; beyond the limit its brackets only separate.
+    fn open(&self, frames: &mut Vec<Frame>, stages: &mut Vec<Stage>, output: &mut Printed) {
+        if frames.len() < GROUP_LIMIT {
+            let first = self.work.reading.commands.len();
+            frames.push(Frame { stages: std::mem::take(stages), output: std::mem::take(output), first });
+        }
+    }
+
+    /// Ends a group: it becomes a stage of the pipeline around it.
+    fn close(&mut self, frames: &mut Vec<Frame>, stages: &mut Vec<Stage>, output: &mut Printed) {
+        self.pipeline(stages, output);
+        if let Some(frame) = frames.pop() {
+            let inner = std::mem::replace(output, frame.output);
+            *stages = frame.stages;
+            let commands = frame.first..self.work.reading.commands.len();
+            stages.push(Stage::Group { commands, output: inner.text });
+        }
+    }
+
+    fn comment(&mut self) {
+        let rest = self.text.get(self.at..).unwrap_or_default();
+        self.at = memchr::memchr(b'\n', rest).map_or(self.text.len(), |end| self.at.saturating_add(end));
+        self.mark_data();
+    }
+
+    fn mark_data(&mut self) {
+        if let Some(script) = self.work.reading.scripts.get_mut(self.script) {
+            script.has_data = true;
+        }
+    }
+
+    /// Skips `(( … ))`.
+    fn arithmetic(&mut self) {
+        let mut open = 0_usize;
+        while let Some(byte) = self.peek() {
+            self.step(1);
+            match byte {
+                b'(' => open = open.saturating_add(1),
+                b')' => open = open.saturating_sub(1),
+                b'\n' => return,
+                _ => {}
+            }
+            if open == 0 {
+                return;
+            }
+        }
+    }
+
+    /// Reads `[[ … ]]` as words: its operators are not the shell's.
+    fn test(&mut self, building: &mut Building) {
+        loop {
+            while matches!(self.peek(), Some(b' ' | b'\t')) {
+                self.step(1);
+            }
+            match self.peek() {
+                None | Some(b'\n' | b';') => return,
+                Some(b'<' | b'>' | b'&' | b'|' | b'(' | b')') => self.step(1),
+                Some(_) => {
+                    let start = self.at;
+                    self.word(&mut building.words);
+                    if self.at == start {
+                        self.step(1);
+                    }
+                }
+            }
+            if is_word(building.words.last(), b"]]") {
+                return;
+            }
+        }
+    }
+
+    /// Reads one pattern of a `case`; `true` while a pattern is still to come.
+    fn case_pattern(&mut self, cases: &mut usize) -> bool {
+        let mut words = Vec::new();
+        let start = self.at;
+        self.word(&mut words);
+        if self.at == start {
+            self.step(1);
+        }
+        if is_word(words.first(), b"esac") {
+            *cases = cases.saturating_sub(1);
+            return false;
+        }
+        while let Some(byte) = self.peek() {
+            match byte {
+                b')' => {
+                    self.step(1);
+                    return false;
+                }
+                b'\n' | b';' => return false,
+                _ => {
+                    let start = self.at;
+                    self.word(&mut Vec::new());
+                    if self.at == start {
+                        self.step(1);
+                    }
+                }
+            }
+        }
+        false
+    }
+
+    /// Deals with a reserved word at the start of a command.
+    fn keyword(&mut self, building: &mut Building) -> Keyword {
+        let Some(word) = building.words.first() else { return Keyword::None };
+        if word.quoted || building.words.len() != 1 || !building.assignments.is_empty() {
+            return self.assignment(building);
+        }
+        let keyword = match word.text.as_slice() {
+            b"if" | b"then" | b"else" | b"elif" | b"fi" | b"do" | b"while" | b"until" | b"!" | b"time"
+            | b"coproc" => Keyword::Skip,
+            b"done" => Keyword::Skip,
+            b"{" => Keyword::Open,
+            b"}" => Keyword::Close,
+            b"esac" => Keyword::EndCase,
+            b"function" => {
+                self.word_after_blanks();
+                Keyword::Skip
+            }
+            b"for" | b"select" => {
+                self.loop_words();
+                Keyword::Skip
+            }
+            b"case" => {
+                loop {
+                    let words = self.word_after_blanks();
+                    if words.is_empty() || is_word(words.first(), b"in") {
+                        break;
+                    }
+                }
+                Keyword::Case
+            }
+            b"[[" => {
+                self.test(building);
+                return Keyword::None;
+            }
+            _ => return self.assignment(building),
+        };
+        building.words.clear();
+        keyword
+    }
+
+    /// Takes `NAME=value` before the name out of the words.
+    fn assignment(&mut self, building: &mut Building) -> Keyword {
+        let Some(word) = building.words.first() else { return Keyword::None };
+        if !is_assignment(&word.text) {
+            return Keyword::None;
+        }
+        for word in building.words.drain(..) {
+            building.assignments.push(String::from_utf8_lossy(&word.text).into_owned());
+        }
+        Keyword::None
+    }
+
+    fn word_after_blanks(&mut self) -> Vec<Word> {
+        while matches!(self.peek(), Some(b' ' | b'\t')) {
+            self.step(1);
+        }
+        let mut words = Vec::new();
+        self.word(&mut words);
+        words
+    }
+
+    /// Reads `NAME in words` of a loop: the variable gets its first word, the best single guess.
+    fn loop_words(&mut self) {
+        let name = self.word_after_blanks();
+        let Some(name) = name.first().map(|word| String::from_utf8_lossy(&word.text).into_owned()) else {
+            return;
+        };
+        if !is_word(self.word_after_blanks().first(), b"in") {
+            return;
+        }
+        let words = self.word_after_blanks();
+        let first = expand::finish(words).into_iter().next();
+        while let Some(byte) = self.peek() {
+            if matches!(byte, b'\n' | b';') {
+                break;
+            }
+            if self.word_after_blanks().is_empty() && !matches!(self.peek(), Some(b'\n' | b';')) {
+                self.step(1);
+            }
+        }
+        if let Some(value) = first {
+            self.work.set(&name, &value);
+        }
+    }
+
+    /// Where the digits before a redirection end, if that is what stands here.
+    fn descriptor(&self) -> Option<usize> {
+        let mut end = self.at;
+        while self.text.get(end).is_some_and(u8::is_ascii_digit) && end.saturating_sub(self.at) < 4 {
+            end = end.saturating_add(1);
+        }
+        let is_redirect = end > self.at && matches!(self.text.get(end), Some(b'<' | b'>'));
+        is_redirect.then_some(end)
+    }
+
+    fn redirect(&mut self, building: &mut Building) {
+        self.redirect_from(building, "");
+    }
+
+    fn redirect_from(&mut self, building: &mut Building, descriptor: &str) {
+        let rest = self.text.get(self.at..).unwrap_or_default();
+        let symbol = ["&>>", "<<<", "<<-", "&>", "<<", ">>", ">&", "<&", "<>", ">|", "<", ">"]
+            .into_iter()
+            .find(|symbol| rest.starts_with(symbol.as_bytes()))
+            .unwrap_or(">");
+        self.step(symbol.len());
+        let here = matches!(symbol, "<<" | "<<-");
+        let words = self.word_after_blanks();
+        let quoted = words.first().is_some_and(|word| word.quoted);
+        let target = words.into_iter().map(|word| word.text).collect::<Vec<_>>().join(&b' ');
+        if here && self.heredocs_left > 0 {
+            self.heredocs_left = self.heredocs_left.saturating_sub(1);
+            building.heredocs.push(Heredoc {
+                delimiter: target.clone(),
+                quoted,
+                strip_tabs: symbol == "<<-",
+                command: None,
+                redirect: building.redirects.len(),
+            });
+        }
+        let target = if here { String::new() } else { String::from_utf8_lossy(&target).into_owned() };
+        building.redirects.push(Redirect { operator: format!("{descriptor}{symbol}"), target });
+    }
+
+    /// Reads the bodies of the here-documents of the line that has just ended.
+    fn bodies(&mut self, stages: &[Stage]) {
+        for heredoc in std::mem::take(&mut self.heredocs) {
+            let start = self.at;
+            let mut line = start;
+            let mut body = Vec::new();
+            let mut found = false;
+            while line < self.text.len() {
+                let rest = self.text.get(line..).unwrap_or_default();
+                let length = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
+                let mut content = rest.get(..length).unwrap_or_default();
+                content = content.strip_suffix(b"\r").unwrap_or(content);
+                if heredoc.strip_tabs {
+                    while let Some(stripped) = content.strip_prefix(b"\t") {
+                        content = stripped;
+                    }
+                }
+                line = line.saturating_add(length).saturating_add(1);
+                if content == heredoc.delimiter {
+                    found = true;
+                    break;
+                }
+                body.extend_from_slice(content);
+                body.push(b'\n');
+            }
+            // A here-document that never ends hides nothing: what follows is read as commands as well.
+            if found {
+                self.at = line.min(self.text.len());
+            }
+            if !heredoc.quoted {
+                body = self.expanded(&body);
+            }
+            let Some(index) = heredoc.command else { continue };
+            if let Some(redirect) = self
+                .work
+                .reading
+                .commands
+                .get_mut(index)
+                .and_then(|command| command.redirects.get_mut(heredoc.redirect))
+            {
+                redirect.target = String::from_utf8_lossy(&body).into_owned();
+            }
+            self.mark_data();
+            // In `sh <<E && …` the pipeline has ended before its input was known.
+            if !stages.iter().any(|stage| matches!(stage, Stage::Command(waiting) if *waiting == index)) {
+                self.work.flow(vec![Stage::Command(index)], self.depth);
+            }
+        }
+    }
+
+    /// Expands text as between double quotes; commands substituted in it are read.
+    fn expanded(&mut self, text: &[u8]) -> Vec<u8> {
+        if !text.contains(&b'$') && !text.contains(&b'`') {
+            return text.to_vec();
+        }
+        if self.depth >= DEPTH_LIMIT || !self.work.charge(text.len()) {
+            return text.to_vec();
+        }
+        let mut inner = Reader {
+            text,
+            at: 0,
+            depth: self.depth.saturating_add(1),
+            script: self.script,
+            origin: self.origin.clone(),
+            heredocs: Vec::new(),
+            heredocs_left: 0,
+            work: &mut *self.work,
+        };
+        let mut word = Word::default();
+        inner.double(&mut word, None);
+        word.text
+    }
+
+    /// Ends the command that is being put together.
+    fn finish(&mut self, building: &mut Building, joint: Joint, stages: &mut Vec<Stage>) {
+        let building = std::mem::take(building);
+        if building.is_empty() {
+            return;
+        }
+        let argv = expand::finish(building.words);
+        for assignment in &building.assignments {
+            if let Some((name, value)) = assignment.split_once('=').filter(|_| argv.is_empty()) {
+                self.work.set(name.trim_end_matches('+'), value);
+            }
+        }
+        let name = argv.first().map_or("", String::as_str);
+        if matches!(name, "export" | "declare" | "local" | "readonly" | "typeset") {
+            for (name, value) in argv.iter().skip(1).filter_map(|word| word.split_once('=')) {
+                self.work.set(name, value);
+            }
+        }
+        if name == "alias" {
+            for (alias, text) in argv.iter().skip(1).filter_map(|word| word.split_once('=')) {
+                self.work.set(&expand::alias(alias), text);
+            }
+        }
+        let directory = self.origin.directory.clone();
+        if name == "cd"
+            && let Some(target) = argv.iter().skip(1).find(|word| !word.starts_with('-'))
+        {
+            self.origin.directory = expand::joined_path(self.origin.directory.as_deref(), target);
+        }
+        let is_quiet =
+            argv.is_empty() && building.assignments.iter().all(|set| expand::is_plain_variable(set));
+        let is_quiet = is_quiet && !building.assignments.is_empty();
+        if is_quiet {
+            self.mark_data();
+        }
+        let command = SimpleCommand {
+            argv,
+            quiet_assignments: is_quiet,
+            assignments: building.assignments,
+            redirects: building.redirects,
+            via: self.origin.via.clone(),
+            parent: self.origin.parent,
+            script: self.script,
+            joint: Some(joint),
+            directory,
+            ..SimpleCommand::default()
+        };
+        let index = self.work.keep(command);
+        for mut heredoc in building.heredocs {
+            heredoc.command = index;
+            self.heredocs.push(heredoc);
+        }
+        stages.push(index.map_or(Stage::Lost, Stage::Command));
+    }
+
+    /// Ends a pipeline: what flows through it is worked out and carriers are opened.
+    fn pipeline(&mut self, stages: &mut Vec<Stage>, output: &mut Printed) {
+        if stages.is_empty() {
+            return;
+        }
+        let is_alternative = match stages.first() {
+            Some(Stage::Command(index)) => {
+                self.work.command(*index).is_some_and(|command| command.joint == Some(Joint::Or))
+            }
+            _ => false,
+        };
+        let has_printed = !output.text.is_empty();
+        match self.work.flow(std::mem::take(stages), self.depth) {
+            // `which python3 || which python`: the first that prints anything is the one.
+            _ if is_alternative && has_printed => {}
+            Some(more) if output.text.len().saturating_add(more.len()) <= super::TEXT_LIMIT => {
+                output.text.extend_from_slice(&more);
+            }
+            _ => output.partly = true,
+        }
+    }
+
+    /// Reads one word; an expansion may split it into several, or leave none.
+    fn word(&mut self, words: &mut Vec<Word>) {
+        let mut word = Word::default();
+        let mut started = false;
+        while let Some(byte) = self.peek() {
+            match byte {
+                b' ' | b'\t' | b'\n' | b'\r' | b';' | b'&' | b'|' | b'(' | b')' => break,
+                b'<' | b'>' => {
+                    if self.ahead(1) != Some(b'(') || started {
+                        break;
+                    }
+                    self.process_substitution(&mut word);
+                    started = true;
+                }
+                b'\\' => {
+                    match self.ahead(1) {
+                        Some(b'\n') => {}
+                        Some(next) => word.text.push(next),
+                        None => word.text.push(b'\\'),
+                    }
+                    self.step(2);
+                    word.quoted = true;
+                    started = true;
+                }
+                b'\'' => {
+                    self.step(1);
+                    let rest = self.text.get(self.at..).unwrap_or_default();
+                    let end = memchr::memchr(b'\'', rest).unwrap_or(rest.len());
+                    word.text.extend_from_slice(rest.get(..end).unwrap_or_default());
+                    self.step(end.saturating_add(1));
+                    word.quoted = true;
+                    started = true;
+                }
+                b'"' => {
+                    self.step(1);
+                    self.double(&mut word, Some(b'"'));
+                    word.quoted = true;
+                    started = true;
+                }
+                b'$' | b'`' => {
+                    let value = self.dollar();
+                    match value {
+                        Value::Text(text) => {
+                            started = started || !text.is_empty();
+                            word.text.extend_from_slice(&text);
+                        }
+                        Value::Quoted(text) => {
+                            word.text.extend_from_slice(&text);
+                            word.quoted = true;
+                            started = true;
+                        }
+                        Value::Fields(text) => {
+                            // The shell splits what an unquoted expansion yields.
+                            let mut parts = text.split(u8::is_ascii_whitespace);
+                            word.text.extend_from_slice(parts.next().unwrap_or_default());
+                            for part in parts {
+                                if !word.text.is_empty() {
+                                    words.push(std::mem::take(&mut word));
+                                }
+                                word.text.extend_from_slice(part);
+                            }
+                            started = started || !word.text.is_empty();
+                        }
+                        Value::Unknown(text) => {
+                            // `c${x}at`: a variable between letters that nobody set is nothing.
+                            let glued = word.text.last().is_some_and(u8::is_ascii_alphabetic)
+                                && self.peek().is_some_and(|next| next.is_ascii_alphabetic());
+                            if !glued {
+                                word.text.extend_from_slice(&text);
+                            }
+                            started = true;
+                        }
+                    }
+                }
+                b'{' | b',' | b'}' => {
+                    word.braces.push(word.text.len());
+                    word.text.push(byte);
+                    self.step(1);
+                    started = true;
+                }
+                b'*' | b'?' | b'[' => {
+                    word.glob = true;
+                    word.text.push(byte);
+                    self.step(1);
+                    started = true;
+                }
+                _ => {
+                    word.text.push(byte);
+                    self.step(1);
+                    started = true;
+                }
+            }
+        }
+        if started {
+            words.push(word);
+        }
+    }
+
+    /// Reads up to the closing quote, or to the end where there is none.
+    fn double(&mut self, word: &mut Word, close: Option<u8>) {
+        while let Some(byte) = self.peek() {
+            match byte {
+                b'"' if close == Some(b'"') => {
+                    self.step(1);
+                    return;
+                }
+                b'\\' => {
+                    match self.ahead(1) {
+                        Some(b'\n') => {}
+                        Some(next @ (b'$' | b'`' | b'"' | b'\\')) => word.text.push(next),
+                        Some(next) => word.text.extend_from_slice(&[b'\\', next]),
+                        None => word.text.push(b'\\'),
+                    }
+                    self.step(2);
+                }
+                b'$' | b'`' => match self.dollar() {
+                    Value::Fields(text) if text == b" " => word.text.push(b' '),
+                    Value::Text(text) | Value::Quoted(text) | Value::Fields(text) | Value::Unknown(text) => {
+                        word.text.extend_from_slice(&text);
+                    }
+                },
+                _ => {
+                    word.text.push(byte);
+                    self.step(1);
+                }
+            }
+        }
+    }
+
+    /// Reads an expansion that starts with `$` or a backtick.
+    fn dollar(&mut self) -> Value {
+        let start = self.at;
+        if self.peek() == Some(b'`') {
+            return self.backtick();
+        }
+        self.step(1);
+        match self.peek() {
+            Some(b'\'') => {
+                self.step(1);
+                Value::Quoted(self.ansi_c())
+            }
+            Some(b'"') => {
+                self.step(1);
+                let mut word = Word::default();
+                self.double(&mut word, Some(b'"'));
+                Value::Quoted(word.text)
+            }
+            Some(b'(') if self.ahead(1) == Some(b'(') => {
+                self.arithmetic();
+                Value::Unknown(self.slice(start, self.at).to_vec())
+            }
+            Some(b'(') => {
+                self.step(1);
+                self.substitution(start)
+            }
+            Some(b'{') => self.parameter(start),
+            Some(byte) if byte.is_ascii_alphabetic() || byte == b'_' => {
+                let name_start = self.at;
+                while self.peek().is_some_and(|next| next.is_ascii_alphanumeric() || next == b'_') {
+                    self.step(1);
+                }
+                let name = String::from_utf8_lossy(self.slice(name_start, self.at)).into_owned();
+                match self.work.value(&name) {
+                    Some(value) => Value::Fields(value.into_bytes()),
+                    None => Value::Unknown(self.slice(start, self.at).to_vec()),
+                }
+            }
+            // No positional parameter is set at a prompt.
+            Some(b'@' | b'*' | b'0'..=b'9') => {
+                self.step(1);
+                Value::Text(Vec::new())
+            }
+            Some(b'#' | b'?' | b'-' | b'$' | b'!') => {
+                self.step(1);
+                Value::Text(self.slice(start, self.at).to_vec())
+            }
+            _ => Value::Text(vec![b'$']),
+        }
+    }
+
+    /// Reads the commands of `$( … )` after its bracket; its value is what they are known to print.
+    fn substitution(&mut self, start: usize) -> Value {
+        if self.depth >= DEPTH_LIMIT {
+            self.work.reading.cut = true;
+            return Value::Unknown(self.slice(start, self.at).to_vec());
+        }
+        self.depth = self.depth.saturating_add(1);
+        let via = self.origin.via.len();
+        self.origin.via.push("substitution".to_owned());
+        let printed = self.list(Close::Paren).all();
+        self.origin.via.truncate(via);
+        self.depth = self.depth.saturating_sub(1);
+        self.substituted(printed, start)
+    }
+
+    fn substituted(&mut self, printed: Option<Vec<u8>>, start: usize) -> Value {
+        match printed {
+            Some(mut text) if !text.is_empty() => {
+                while text.last() == Some(&b'\n') {
+                    text.pop();
+                }
+                Value::Fields(text)
+            }
+            _ => Value::Unknown(self.slice(start, self.at).to_vec()),
+        }
+    }
+
+    fn backtick(&mut self) -> Value {
+        let start = self.at;
+        self.step(1);
+        let mut inner = Vec::new();
+        while let Some(byte) = self.peek() {
+            self.step(1);
+            match byte {
+                b'`' => break,
+                b'\\' => {
+                    match self.peek() {
+                        Some(next @ (b'`' | b'\\' | b'$')) => inner.push(next),
+                        Some(next) => inner.extend_from_slice(&[b'\\', next]),
+                        None => inner.push(b'\\'),
+                    }
+                    self.step(1);
+                }
+                _ => inner.push(byte),
+            }
+        }
+        if self.depth >= DEPTH_LIMIT || !self.work.charge(inner.len()) {
+            return Value::Unknown(self.slice(start, self.at).to_vec());
+        }
+        let mut origin = self.origin.clone();
+        origin.via.push("substitution".to_owned());
+        let mut reader = Reader {
+            text: &inner,
+            at: 0,
+            depth: self.depth.saturating_add(1),
+            script: self.script,
+            origin,
+            heredocs: Vec::new(),
+            heredocs_left: 0,
+            work: &mut *self.work,
+        };
+        let printed = reader.list(Close::End).all();
+        self.substituted(printed, start)
+    }
+
+    /// Reads `<( … )`: a file whose content is known when its commands' output is.
+    fn process_substitution(&mut self, word: &mut Word) {
+        let start = self.at;
+        self.step(2);
+        let value = self.substitution(start);
+        let raw = self.slice(start, self.at).to_vec();
+        if let Value::Fields(content) = value {
+            self.work.remember(&String::from_utf8_lossy(&raw), content, false);
+        }
+        word.text.extend_from_slice(&raw);
+    }
+
+    /// Reads `${ … }`.
+    fn parameter(&mut self, start: usize) -> Value {
+        self.step(1);
+        let inner_start = self.at;
+        let mut open = 1_usize;
+        while let Some(byte) = self.peek() {
+            match byte {
+                b'{' => open = open.saturating_add(1),
+                b'}' => open = open.saturating_sub(1),
+                b'\\' => self.step(1),
+                _ => {}
+            }
+            if open == 0 {
+                break;
+            }
+            self.step(1);
+        }
+        let inner = self.slice(inner_start, self.at).to_vec();
+        self.step(1);
+        let raw = self.slice(start, self.at).to_vec();
+        // A default such as `${x:-$(cmd)}` runs its commands.
+        let inner =
+            if inner.contains(&b'$') || inner.contains(&b'`') { self.expanded(&inner) } else { inner };
+        match self.work.parameter(&String::from_utf8_lossy(&inner)) {
+            Some(value) => Value::Fields(value.into_bytes()),
+            None => Value::Unknown(raw),
+        }
+    }
+
+    /// Reads the inside of `$'…'`.
+    fn ansi_c(&mut self) -> Vec<u8> {
+        let start = self.at;
+        while let Some(byte) = self.peek() {
+            match byte {
+                b'\'' => break,
+                b'\\' => self.step(2),
+                _ => self.step(1),
+            }
+        }
+        let text = expand::unescape(self.slice(start, self.at));
+        self.step(1);
+        text
+    }
+}
+
+enum Keyword {
+    None,
+    Skip,
+    Open,
+    Close,
+    Case,
+    EndCase,
+}
+
+fn is_word(word: Option<&Word>, text: &[u8]) -> bool {
+    word.is_some_and(|word| !word.quoted && word.text == text)
+}
+
+/// Whether a word is `NAME=…` or `NAME+=…`.
+fn is_assignment(text: &[u8]) -> bool {
+    let name_length = text.iter().take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'_').count();
+    let starts_well = text.first().is_some_and(|byte| !byte.is_ascii_digit());
+    let rest = text.get(name_length..).unwrap_or_default();
+    starts_well && name_length > 0 && (rest.starts_with(b"=") || rest.starts_with(b"+="))
+}
