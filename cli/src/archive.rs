@@ -59,9 +59,18 @@ impl fmt::Display for Unreadable {
     }
 }
 
-/// The files below the inputs, in order, and the folders that could not be read. A file that was named is
-/// taken whatever it is called.
+/// CloudTrail's files below the inputs; as [`files_with`].
 pub(crate) fn files(inputs: &[PathBuf]) -> (Vec<PathBuf>, Vec<Unreadable>) {
+    files_with(inputs, is_archive)
+}
+
+/// The files below the inputs with a name that is wanted, in order, and the folders that could not be read. A file that was
+/// named is taken whatever it is called.
+pub(crate) fn files_with(
+    inputs: &[PathBuf],
+    is_wanted: impl Fn(&str) -> bool,
+) -> (Vec<PathBuf>, Vec<Unreadable>) {
+    let is_wanted = |path: &Path| is_wanted(&path.file_name().unwrap_or_default().to_string_lossy());
     let (mut found, mut unreadable) = (Vec::new(), Vec::new());
     for input in inputs {
         if !input.is_dir() {
@@ -76,7 +85,7 @@ pub(crate) fn files(inputs: &[PathBuf]) -> (Vec<PathBuf>, Vec<Unreadable>) {
                     let (inner, files): (Vec<_>, Vec<_>) =
                         children.into_iter().partition(|path| path.is_dir());
                     folders.extend(inner);
-                    below.extend(files.into_iter().filter(|path| is_archive(path)));
+                    below.extend(files.into_iter().filter(|path| is_wanted(path)));
                 }
                 Err(error) => unreadable.push(Unreadable::new(&folder, None, error)),
             }
@@ -97,8 +106,7 @@ fn children(folder: &Path) -> io::Result<Vec<PathBuf>> {
     fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect()
 }
 
-fn is_archive(path: &Path) -> bool {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
+fn is_archive(name: &str) -> bool {
     [".json", ".ndjson", ".jsonl", ".gz"].iter().any(|end| name.ends_with(end))
 }
 
@@ -111,7 +119,7 @@ pub(crate) fn read(path: &Path, pass_on: &mut dyn FnMut(Item)) {
 }
 
 /// The file, unpacked when its first bytes say that it is packed.
-fn open(path: &Path) -> io::Result<Box<dyn BufRead>> {
+pub(crate) fn open(path: &Path) -> io::Result<Box<dyn BufRead>> {
     let mut packed: Box<dyn BufRead> = match path.to_str() {
         Some("-") => Box::new(BufReader::new(io::stdin())),
         _ => Box::new(BufReader::new(File::open(path)?)),

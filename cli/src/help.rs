@@ -11,7 +11,7 @@ macro_rules! exit_codes {
         "\
 Exit codes:
   0  nothing was found
-  1  errors, failed cases or violations were found
+  1  errors, failed cases, violations or findings were found
   2  the work, or some of it, could not be done"
     };
 }
@@ -24,6 +24,7 @@ Examples:
   ssm-guard check                        validate ./policies
   ssm-guard test                         run the cases beside them
   ssm-guard replay cloudtrail.json.gz    ask what they would have done
+  ssm-guard scan session-logs            find what is dangerous in logs of sessions
 
 ",
     exit_codes!()
@@ -34,6 +35,7 @@ pub(crate) const CHECK: &str = concat!(
 Examples:
   ssm-guard check
   ssm-guard check path/to/policies --format json | jq '.errors'
+  ssm-guard check rules
 
 ",
     exit_codes!()
@@ -44,6 +46,7 @@ pub(crate) const TEST: &str = concat!(
 Examples:
   ssm-guard test
   ssm-guard test path/to/policies --format json | jq '.failed'
+  ssm-guard test rules
 
 ",
     exit_codes!()
@@ -75,6 +78,27 @@ Examples:
 ",
     exit_codes!()
 );
+
+pub(crate) const SCAN: &str = concat!(
+    "\
+Examples:
+  ssm-guard scan alice-0e34861185201706f.log
+  aws s3 cp s3://session-logs/alice-0e34861185201706f.log - | ssm-guard scan -
+
+  With SigmaHQ's rules beside those that ship:
+    ssm-guard scan logs --rules rules --rules sigma/rules/linux
+
+  Everything, for a script:
+    ssm-guard scan logs --from low --format json | jq '.logs[].findings[]'
+
+",
+    exit_codes!()
+);
+
+pub(crate) const COMMANDS: &str = "\
+Examples:
+  ssm-guard commands alice-0e34861185201706f.log
+  ssm-guard commands - --format json < alice-0e34861185201706f.log | jq '.[].confidence'";
 
 pub(crate) const COMPLETIONS: &str = "\
 Examples:

@@ -1,4 +1,4 @@
-//! `ssm-guard`: try policies, and ask what they would have done, without an AWS account.
+//! `ssm-guard`: try policies and rules, and ask what they would have done, without an AWS account.
 //!
 //! What was asked for goes to standard output, everything else to standard error. The exit codes are in
 //! [`Found`] and in `--help`.
@@ -9,6 +9,8 @@ mod help;
 mod judge;
 mod print;
 mod replay;
+mod rules;
+mod scan;
 mod test;
 
 use std::path::PathBuf;
@@ -17,7 +19,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-/// Try Session Manager policies, and ask what they would have done, without an AWS account.
+/// Try Session Manager policies and rules, and ask what they would have done, without an AWS account.
 #[derive(Parser)]
 #[command(name = "ssm-guard", version, after_help = help::EXIT_CODES, after_long_help = help::PROGRAM)]
 struct Arguments {
@@ -27,10 +29,11 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Validate policies and their parameters.
+    /// Validate policies and their parameters, or the Sigma rules of a folder.
     ///
     /// Every policy is validated strictly against the schema, as the Lambda does when it starts. Every error
-    /// is printed with its file, line and column, and what to do about it.
+    /// is printed with its file, line and column, and what to do about it. Of a folder of rules it is told which ones are
+    /// supported, and why the others are not.
     #[command(after_long_help = help::CHECK)]
     Check {
         #[command(flatten)]
@@ -38,10 +41,11 @@ enum Command {
         #[command(flatten)]
         output: Output,
     },
-    /// Run the ALLOW and DENY cases beside the policies.
+    /// Run the ALLOW and DENY cases beside the policies, or the evidence beside the rules.
     ///
     /// A case is a CloudTrail record and what the look-ups would have found. In DENY the policy of that
-    /// folder must be violated, in ALLOW it must not. A policy that forbids needs both.
+    /// folder must be violated, in ALLOW it must not. A policy that forbids needs both. Of a rule, every line of
+    /// match/*.txt must be flagged, and no line of no-match/*.txt.
     #[command(after_long_help = help::TEST)]
     Test {
         #[command(flatten)]
@@ -61,6 +65,15 @@ enum Command {
     /// counted as not judged.
     #[command(after_long_help = help::REPLAY)]
     Replay(replay::Options),
+    /// Read logs of sessions: the commands that were run, and what of them is dangerous.
+    ///
+    /// Reads logs as Session Manager uploads them to S3, packed with gzip or not. Of a folder, every `.log` below it is
+    /// read; `-` is standard input. The code that reads and judges is that of the Lambda.
+    #[command(after_long_help = help::SCAN)]
+    Scan(scan::Options),
+    /// Print the commands that were run in a session, one after the other.
+    #[command(after_long_help = help::COMMANDS)]
+    Commands(scan::CommandsOptions),
     /// Print the completions of a shell.
     #[command(after_long_help = help::COMPLETIONS)]
     Completions {
@@ -77,7 +90,7 @@ enum Command {
 
 #[derive(clap::Args)]
 struct Policies {
-    /// The folder of policies.
+    /// The folder of policies, or of rules.
     #[arg(value_name = "FOLDER", default_value = "policies")]
     folder: PathBuf,
 }
@@ -110,9 +123,17 @@ enum Found {
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
+        Command::Check { policies, output } if rules::are_in(&policies.folder) => {
+            rules::check(&policies.folder, output.format)
+        }
         Command::Check { policies, output } => check::run(&policies.folder, output.format),
+        Command::Test { policies, output } if rules::are_in(&policies.folder) => {
+            rules::test(&policies.folder, output.format)
+        }
         Command::Test { policies, output } => test::run(&policies.folder, output.format),
         Command::Replay(options) => replay::run(&options),
+        Command::Scan(options) => scan::run(&options),
+        Command::Commands(options) => scan::commands(&options),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Arguments::command(), "ssm-guard", &mut std::io::stdout());
             Ok(Found::Nothing)

@@ -432,7 +432,7 @@ mod help {
             .map(|page| page.unwrap().file_name().into_string().unwrap())
             .collect();
         pages.sort();
-        assert_snapshot!(pages.join(" "), @"ssm-guard-check.1 ssm-guard-completions.1 ssm-guard-man.1 ssm-guard-replay.1 ssm-guard-test.1 ssm-guard.1");
+        assert_snapshot!(pages.join(" "), @"ssm-guard-check.1 ssm-guard-commands.1 ssm-guard-completions.1 ssm-guard-man.1 ssm-guard-replay.1 ssm-guard-scan.1 ssm-guard-test.1 ssm-guard.1");
     }
 
     #[test]
@@ -441,5 +441,137 @@ mod help {
             let script = run(&["completions", shell]);
             assert!(script.contains("--targets") || script.contains("targets"), "{shell}: {script}");
         }
+    }
+}
+
+mod scan {
+    use super::*;
+
+    const SHADOW: (&str, &str) = (
+        "rules/shadow-file-read/rule.yml",
+        "title: Password Hashes Are Read\nid: 5a1b7a3c-3c55-4a34-8f5a-0b8f3d1f5c11\nstatus: experimental\n\
+         description: Detects reading of the file with password hashes\nauthor: ssm-guard\n\
+         tags: [attack.credential-access, attack.t1003.008]\nlogsource: {product: linux, category: process_creation}\n\
+         detection:\n  selection: {CommandLine|contains: /etc/shadow}\n  condition: selection\nlevel: high\n",
+    );
+
+    const LOG: &str = "Script started on 2026-11-23 12:40:40+00:00 [COMMAND=\"cat /var/lib/amazon/ssm/i-0123456789abcdef0/\
+        session/orchestration/alice-0e34861185201706f/Standard_Stream/ipcTempFile.log\" <not executed on terminal>]\n\
+        sh-5.2$ id\r\r\nuid=1001(ssm-user)\r\r\nsh-5.2$ sudo cat /etc/shadow\r\r\nroot:*:19000\r\r\n\
+        sh-5.2$ sh -c 'head -1 /etc/shadow'\r\r\nsh-5.2$ exit\r\r\nexit\r\r\n\
+        \nScript done on 2026-11-23 12:40:40+00:00 [COMMAND_EXIT_CODE=\"0\"]\n";
+
+    fn logs() -> TempDir {
+        folder(&[SHADOW, ("logs/alice-0e34861185201706f.log", LOG), ("logs/notes.txt", "cat /etc/shadow")])
+    }
+
+    #[test]
+    fn the_report_has_the_commands_and_what_of_them_is_dangerous() {
+        assert_snapshot!(run_in(logs().path(), &["scan", "logs"]), @r"
+        logs/alice-0e34861185201706f.log: 4 commands, session alice-0e34861185201706f on i-0123456789abcdef0
+              2  id
+              4  sudo cat /etc/shadow
+              6  sh -c 'head -1 /etc/shadow'
+              7  exit
+          HIGH Password Hashes Are Read [T1003.008], 2 times
+              4  sudo cat /etc/shadow
+                 run, behind a known prompt; rule shadow-file-read
+
+        1 log, 4 commands, 1 finding.
+        exit code 1
+        ");
+    }
+
+    #[test]
+    fn the_json_report_has_the_same_in_fields() {
+        assert_snapshot!(run_in(logs().path(), &["scan", "logs", "--format", "json"]));
+    }
+
+    #[test]
+    fn a_log_without_findings_is_no_failure() {
+        let folder = folder(&[SHADOW, ("a.log", "sh-5.2$ id\r\r\nuid=0\r\r\nsh-5.2$ exit\r\r\nexit\r\r\n")]);
+        assert_snapshot!(run_in(folder.path(), &["scan", "a.log", "--findings-only"]), @r"
+        a.log: 2 commands
+
+        1 log, 2 commands, 0 findings.
+        exit code 0
+        ");
+        assert_snapshot!(run_in(folder.path(), &["scan", "a.log", "nothing.log"]), @r"
+        a.log: 2 commands
+              1  id
+              3  exit
+
+        UNREADABLE nothing.log: No such file or directory (os error 2)
+        1 log, 2 commands, 0 findings.
+        exit code 2
+        ");
+    }
+
+    #[test]
+    fn the_commands_alone_are_one_after_the_other() {
+        assert_snapshot!(run_in(logs().path(), &["commands", "logs/alice-0e34861185201706f.log"]), @r"
+        id
+        sudo cat /etc/shadow
+        sh -c 'head -1 /etc/shadow'
+        exit
+        exit code 0
+        ");
+    }
+
+    #[test]
+    fn a_log_is_read_from_standard_input_too() {
+        let folder = logs();
+        let mut command = ssm_guard(folder.path(), &["commands", "-"]);
+        command.stdin(File::open(folder.path().join("logs/alice-0e34861185201706f.log")).unwrap());
+        let told = told(&command.output().unwrap());
+        assert!(told.starts_with("id\nsudo cat /etc/shadow\n"), "{told}");
+    }
+
+    #[test]
+    fn a_folder_of_rules_is_checked() {
+        let broken = (
+            "rules/broken/rule.yml",
+            "title: Broken\nlogsource: {product: linux}\ndetection:\n  condition: nothing\n",
+        );
+        let other = (
+            "rules/dns.yml",
+            "title: Odd Name\nlogsource: {product: linux, category: dns_query}\n\
+             detection:\n  selection: {QueryName: x}\n  condition: selection\n",
+        );
+        assert_snapshot!(run_in(folder(&[SHADOW]).path(), &["check", "rules"]), @r"
+        1 rule is supported.
+        exit code 0
+        ");
+        assert_snapshot!(run_in(folder(&[SHADOW, broken, other]).path(), &["check", "rules"]), @r"
+        rules/broken/rule.yml: rule `Broken`: `detection.condition`: there is no search `nothing`
+          hint: the rule has no search at all
+        1 rule is supported.
+        1 rule is not, each with its reason above.
+        1 rule is about what no log of a session tells:
+          linux/dns_query/-: 1
+        exit code 1
+        ");
+    }
+
+    #[test]
+    fn evidence_is_run_line_by_line() {
+        let good = [
+            SHADOW,
+            ("rules/shadow-file-read/match/a.txt", "cat /etc/shadow\nenv sudo head /etc/shadow\n"),
+            ("rules/shadow-file-read/no-match/a.txt", "cat /etc/passwd\necho /etc/shadow\n"),
+        ];
+        assert_snapshot!(run_in(folder(&good).path(), &["test", "rules"]), @r"
+        4 commands passed, 0 failed.
+        exit code 0
+        ");
+        let wrong = [SHADOW, ("rules/shadow-file-read/match/a.txt", "cat /etc/passwd\n")];
+        assert_snapshot!(run_in(folder(&wrong).path(), &["test", "rules"]), @r"
+        FAILED rules/shadow-file-read/match/a.txt:1: a match of rules/shadow-file-read/rule.yml was expected
+          cat /etc/passwd
+        UNTESTED rules/shadow-file-read/rule.yml
+          hint: it needs evidence in match and in no-match
+        0 commands passed, 1 failed.
+        exit code 1
+        ");
     }
 }

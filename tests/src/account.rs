@@ -64,7 +64,7 @@ impl Account {
         let content = format!("application/x-amz-json-{version}");
         let headers = [("content-type", content.as_str()), ("x-amz-target", operation)];
         let call = Call { what: operation, service, path: "/", headers: &headers };
-        let text = self.send("POST", call, Some(body.to_string()))?;
+        let text = self.send("POST", call, Some(body.to_string().into_bytes()))?;
         if text.is_empty() { Ok(Value::Null) } else { parse(operation, &text) }
     }
 
@@ -79,7 +79,11 @@ impl Account {
         let pairs = fixed.iter().chain(parameters).map(|(name, value)| format!("{name}={}", encoded(value)));
         let body = pairs.collect::<Vec<_>>().join("&");
         let headers = [("content-type", "application/x-www-form-urlencoded")];
-        self.send("POST", Call { what: action, service, path: "/", headers: &headers }, Some(body))
+        self.send(
+            "POST",
+            Call { what: action, service, path: "/", headers: &headers },
+            Some(body.into_bytes()),
+        )
     }
 
     /// Reads an object.
@@ -88,16 +92,11 @@ impl Account {
         self.send("GET", Call { what: key, service: "s3", path: &path, headers: &[] }, None)
     }
 
-    /// Makes a bucket.
-    pub fn make_bucket(&self, bucket: &str) -> Result<(), String> {
-        let path = format!("/{bucket}");
-        let call = Call { what: bucket, service: "s3", path: &path, headers: &[] };
-        let region = &self.region;
-        let body = format!(
-            "<CreateBucketConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">\
-             <LocationConstraint>{region}</LocationConstraint></CreateBucketConfiguration>"
-        );
-        self.send("PUT", call, Some(body)).map(|_| ())
+    /// Writes an object.
+    pub fn put_object(&self, bucket: &str, key: &str, content: &[u8]) -> Result<(), String> {
+        let path = format!("/{bucket}/{}", encoded(key).replace("%2F", "/"));
+        let call = Call { what: key, service: "s3", path: &path, headers: &[("content-type", "text/plain")] };
+        self.send("PUT", call, Some(content.to_vec())).map(|_| ())
     }
 
     /// Asks one of the stack's own paths.
@@ -138,12 +137,12 @@ impl Account {
     fn send_admin(&self, method: &str, path: &str, body: Option<String>) -> Result<Value, String> {
         let full = format!("/_localaws/{path}");
         let call = Call { what: path, service: "localaws", path: &full, headers: &[] };
-        parse(path, &self.send(method, call, body)?)
+        parse(path, &self.send(method, call, body.map(String::into_bytes))?)
     }
 
-    fn send(&self, method: &str, call: Call<'_>, body: Option<String>) -> Result<String, String> {
+    fn send(&self, method: &str, call: Call<'_>, body: Option<Vec<u8>>) -> Result<String, String> {
         let time = Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string();
-        let body_hash = hash(body.as_deref().unwrap_or_default().as_bytes());
+        let body_hash = hash(body.as_deref().unwrap_or_default());
         let host = self.endpoint.split_once("//").map_or(self.endpoint.as_str(), |(_, host)| host);
         let mut headers = vec![("host", host), ("x-amz-content-sha256", &body_hash), ("x-amz-date", &time)];
         headers.extend(self.token.as_deref().map(|token| ("x-amz-security-token", token)));

@@ -153,11 +153,13 @@ def build_application(state):
     import faults
     import lambda_patches
     import metric_patches
+    import s3_patches
     import session_manager
 
     lambda_patches.install()
     cloudformation_patches.install()
     metric_patches.install()
+    s3_patches.install()
     deliveries.install()
     session_manager.install(state)
     if os.environ["AUTH"] == "true":

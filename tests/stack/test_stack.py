@@ -113,6 +113,7 @@ class Account:
             return json.load(answer)
 
     def deploy(self, *arguments, template=TEMPLATE):
+        functions = ["session-event", "log-object"] if template == TEMPLATE else ["session-event"]
         finished = subprocess.run(
             [
                 sys.executable,
@@ -127,8 +128,7 @@ class Account:
                 template,
                 "--stack",
                 "guard",
-                "--package",
-                f"session-event={archive}",
+                *(f"--package={function}={archive}" for function in functions),
                 *arguments,
             ],
             capture_output=True,
@@ -644,6 +644,36 @@ class DeliveryTest(unittest.TestCase):
         self.assertEqual(account.admin("GET", f"deliveries?after={made[2]['number']}"), made[3:])
         self.assertEqual(account.admin("GET", "deliveries?protocol=sms"), made[2:3])
         self.assertEqual(Account().admin("GET", "deliveries"), [])
+
+
+class ObjectTest(unittest.TestCase):
+    """What S3 tells of an object, and the queue that it is put into."""
+
+    def test_an_event_of_a_versioned_bucket_has_the_version(self):
+        account = Account("111122220030")
+        s3, events, sqs = account.client("s3"), account.client("events"), account.client("sqs")
+        s3.create_bucket(Bucket="logs-30", CreateBucketConfiguration={"LocationConstraint": REGION})
+        s3.put_bucket_notification_configuration(
+            Bucket="logs-30", NotificationConfiguration={"EventBridgeConfiguration": {}}
+        )
+        queue = sqs.create_queue(QueueName="objects")["QueueUrl"]
+        events.put_rule(Name="objects", EventPattern=json.dumps({"source": ["aws.s3"]}))
+        events.put_targets(
+            Rule="objects", Targets=[{"Id": "queue", "Arn": f"arn:aws:sqs:{REGION}:{account.number}:objects"}]
+        )
+
+        def told():
+            while True:
+                for message in account.messages(queue):
+                    sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
+                    return json.loads(message["Body"])["detail"]["object"]
+
+        s3.put_object(Bucket="logs-30", Key="a.log", Body=b"x")
+        self.assertNotIn("version-id", told())
+        s3.put_bucket_versioning(Bucket="logs-30", VersioningConfiguration={"Status": "Enabled"})
+        for _ in range(2):
+            version = s3.put_object(Bucket="logs-30", Key="a.log", Body=b"x")["VersionId"]
+            self.assertEqual(told()["version-id"], version)
 
 
 class EnforcedIamTest(unittest.TestCase):

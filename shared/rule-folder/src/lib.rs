@@ -46,7 +46,7 @@ pub struct Evidence {
     pub rule: String,
     /// The evidence's file.
     pub path: String,
-    /// The commands, as typed; what belongs to one command spans lines as it would in a shell.
+    /// The commands, one to a line, as they would be typed.
     pub text: String,
     /// Whether the rule must flag it.
     pub must_match: bool,

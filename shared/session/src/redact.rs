@@ -13,11 +13,13 @@ const REDACTED: &str = "[redacted]";
 /// What gives a secret away: by its own shape, or by the word before it.
 ///
 /// All blanks are spaces by then ([`shown`]), so that no pattern needs Unicode's classes: they are most of what a pattern costs to compile.
-const PATTERNS: [&str; 7] = [
+const PATTERNS: [&str; 9] = [
+    // First, since what follows would take it apart: a password that is handed on: echo SECRET | sudo -S, echo root:SECRET | chpasswd, passwd --stdin <<< SECRET
+    r#"(?i)(?:echo|printf|print) [^|]*\| *(?:[^|]*\| *)*(?:[a-z/]*/)?(?:sudo(?: +-[a-z]+)* +-S|sudo +-S|chpasswd|passwd|su|docker|podman|helm|gh|cryptsetup|openssl|gpg|smbclient|kinit|ldapsearch|adduser)(?-u:\b)|htpasswd +-[a-z]*b[a-z]* +[^ ]+ +[^ ]+ +[^ ]+|(?:chpasswd|passwd|sudo +-S)[^<|;]*<<< *(?:"[^"]*"?|'[^']*'?|[^ ]+)"#,
     // AWS access key ids, and session tokens in their usual first bytes.
     r"(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{12,}|(?:IQoJ|FwoG)[A-Za-z0-9+/=]{20,}",
     // Tokens of well-known issuers, and JSON Web Tokens.
-    r"(?:gh[pousr]_|github_pat_|glpat-|xox[abprs]-|sk-|sk_live_|rk_live_|npm_|pypi-|hvs\.|AIza|ya29\.)[A-Za-z0-9_\-]{10,}|eyJ[A-Za-z0-9_\-]{8,}\.[A-Za-z0-9_\-.]+",
+    r"(?:gh[pousr]_|github_pat_|glpat-|xox[abeprs]-|xapp-|sk-|[srp]k_live_|npm_|pypi-|hv[sb]\.|AIza|ya29\.|SG\.|dop_v1_|shp(?:at|ca|pa|ss)_|sq0(?:atp|csp)-|glsa_|glc_|hf_|ATATT3|NRAK-|PMAK-|rubygems_|dapi|pul-|tskey-|whsec_|lin_api_|figd_|dp\.pt\.|AGE-SECRET-KEY-|EAAC)[A-Za-z0-9_\-.]{10,}|eyJ[A-Za-z0-9_\-]{8,}\.[A-Za-z0-9_\-.]+|hooks\.slack\.com/[^ ]+",
     // Credentials in a URL: a password may itself hold `@` and `/`.
     r"(?i)(?-u:\b)[a-z][a-z0-9+.\-]*://[^ /@:]*:[^ ]+@",
     // A private key's first line, and all after it.
@@ -30,7 +32,9 @@ const PATTERNS: [&str; 7] = [
         )+
         (?: "[^"]*"? | '[^']*'? | [^\x20]+ )"#,
     // mysql -pSECRET, sshpass -p SECRET, curl -u user:SECRET
-    r#"(?i)(?-u:\b)(?:mysql[a-z]*|mariadb[a-z]*|sshpass|docker +login|htpasswd|redis-cli|curl|wget)(?-u:\b)(?:[^|;&]*? (?:-p|-a|-b|-u|--user) *(?:"[^"]*"?|'[^']*'?|[^ ]+))+"#,
+    r#"(?i)(?-u:\b)(?:mysql[a-z]*|mariadb[a-z]*|sshpass|docker +login|htpasswd|redis-cli|curl|wget|7z|rar|unrar)(?-u:\b)(?:[^|;&]*? (?:-p|-a|-b|-u|--user) *(?:"[^"]*"?|'[^']*'?|[^ ]+))+"#,
+    // net user NAME SECRET, ConvertTo-SecureString SECRET, smbclient -U NAME%SECRET, useradd -p SECRET, ldap -w SECRET
+    r#"(?i)net1?(?:\.exe)? +user +[^ ]+ +[^ /][^ ]*|ConvertTo-SecureString +(?:-String +)?(?:"[^"]*"?|'[^']*'?|[^ ]+)|(?-u:\b)(?:smbclient|rpcclient|smbmap|crackmapexec|nxc|evil-winrm|ldapsearch|ldapmodify|useradd|usermod|wmic|mongo[a-z]*|mosquitto_[a-z]+|svn|zip|unzip|sqlcmd|impacket-[a-z]+|[a-z]+\.py)(?-u:\b)(?:[^|;&]*? (?-i:-U|-w|-p|-P|-hashes|-H|--pass) +(?:"[^"]*"?|'[^']*'?|[^ ]+))+"#,
     // Authorization headers, and signatures in a query.
     r"(?i)(?:authorization|x-[a-z\-]*auth[a-z\-]*) *: *.+|(?:bearer|basic) +[A-Za-z0-9+/=._\-]{8,}|sig(?:nature)?=[^ ]+",
 ];
@@ -50,8 +54,7 @@ pub fn prepare() {
 
 /// `text` without secrets and control characters, at most `longest` characters long.
 pub fn shown(text: &str, longest: usize) -> String {
-    let mut text: String =
-        text.chars().map(|character| if unfit(character) { ' ' } else { character }).collect();
+    let mut text = plain(text);
     for secret in SECRETS.iter() {
         if let std::borrow::Cow::Owned(redacted) = secret.replace_all(&text, REDACTED) {
             text = redacted;
@@ -63,8 +66,12 @@ pub fn shown(text: &str, longest: usize) -> String {
 /// `text` without control characters, at most `longest` characters long: for what the team itself wrote, such as a rule's title,
 /// in which "Password Hashes" is no secret.
 pub fn fit(text: &str, longest: usize) -> String {
-    let fit: String = text.chars().map(|character| if unfit(character) { ' ' } else { character }).collect();
-    cut(fit.trim(), longest)
+    cut(plain(text).trim(), longest)
+}
+
+/// `text` without control characters: what cannot steer a terminal.
+pub fn plain(text: &str) -> String {
+    text.chars().map(|character| if unfit(character) { ' ' } else { character }).collect()
 }
 
 /// `text` cut to `longest` characters; the last one tells that there was more.
@@ -125,6 +132,24 @@ mod tests {
             "psql postgresql://app:S3cr3tPw@db/prod",
             "psql postgresql://app:p@S3cr3tPw@db/prod",
             "PGPASSWORD=S3cr3tPw psql",
+            "echo S3cr3tPw | sudo -S id",
+            "echo 'root:S3cr3tPw' | chpasswd",
+            "printf '%s' S3cr3tPw | docker login --username x --password-stdin",
+            "passwd --stdin root <<< S3cr3tPw",
+            "net user backdoor S3cr3tPw /add",
+            "ConvertTo-SecureString 'S3cr3tPw' -AsPlainText -Force",
+            "ConvertTo-SecureString -String S3cr3tPw",
+            "smbclient -U admin%S3cr3tPw //fs/share",
+            "useradd -m -p S3cr3tPw eve",
+            "ldapsearch -x -D cn=admin -w S3cr3tPw",
+            "aws configure set aws_secret_access_key S3cr3tPw",
+            "htpasswd -cb .htpasswd bob S3cr3tPw",
+            "docker login -u bob -p S3cr3tPw registry.example.com",
+            "curl https://hooks.slack.com/services/T0/B0/S3cr3tPw",
+            "export HF=hf_S3cr3tPwS3cr3tPw",
+            "psql 'host=db password=S3cr3tPw dbname=x'",
+            "redis-cli -a S3cr3tPw ping",
+            "mongodump --uri mongodb+srv://u:S3cr3tPw@c0.example.net",
             "password\u{a0}=\u{2003}S3cr3tPw",
             "tool --token S3cr3tPw --verbose",
             "git clone https://ghp_S3cr3tPwS3cr3tPw@github.com/x/y",
@@ -153,6 +178,14 @@ mod tests {
             "INC0012: disk full on /var",
             "ls -la /tmp",
             "ssh -p 2222 db.internal",
+            "echo done | tee /var/tmp/state",
+            "net user",
+            "net user alice /domain",
+            "mkdir -p /srv/www",
+            "docker ps -a",
+            "openssl x509 -in cert.pem -noout -dates",
+            "unzip -l backup.zip",
+            "sudo -u postgres psql",
             "deploy 3f786850e387550fdab836ed7e6dc881de23001b",
             "arn:aws:iam::111122223333:role/aws-reserved/sso.amazonaws.com/AWSReservedSSO_Admin_0123456789abcdef",
             "Alice-abcdefghijklmnopqrstuvwxy2",

@@ -265,6 +265,7 @@ mod tests {
         Reading { claims, ..Reading::default() }
     }
 
+    /// A log whose target does not match its session's is itself a finding, and so are its other contradictions.
     #[test]
     fn a_log_is_held_against_what_is_known_of_its_session() {
         let other = "s3://logs/linux/alice-0e34861185201706f.log@v0".to_owned();
@@ -290,6 +291,7 @@ mod tests {
         }
     }
 
+    /// A log whose session CloudTrail does not know in the time that it takes is itself a finding; before that it waits.
     #[test]
     fn a_session_is_unknown_only_after_the_time_that_cloudtrail_takes() {
         for (record, now, expected) in [

@@ -164,6 +164,7 @@ impl<'c> Condition<'c> {
         }
         match self.names.iter().find(|known| known.eq_ignore_ascii_case(name)) {
             Some(known) => problem.hint(format!("the rule names it `{known}`")),
+            None if self.names.is_empty() => problem.hint("the rule has no search at all"),
             None => problem.hint(format!("the rule has {}", self.names.join(", "))),
         }
     }

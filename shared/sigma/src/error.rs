@@ -40,9 +40,9 @@ pub struct RuleError {
 
 impl fmt::Display for RuleError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "`{}`", self.path)?;
+        write!(out, "{}", self.path)?;
         if let Some(line) = self.line {
-            write!(out, " line {line}")?;
+            write!(out, ":{line}")?;
         }
         if let Some(rule) = &self.rule {
             write!(out, ": rule `{rule}`")?;
@@ -52,7 +52,7 @@ impl fmt::Display for RuleError {
         }
         write!(out, ": {}", self.reason)?;
         match &self.hint {
-            Some(hint) => write!(out, "\nhint: {hint}"),
+            Some(hint) => write!(out, "\n  hint: {hint}"),
             None => Ok(()),
         }
     }

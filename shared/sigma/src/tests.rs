@@ -169,23 +169,23 @@ fn placeholders_are_replaced_by_the_values_that_are_given() {
 fn an_error_names_the_file_the_rule_the_field_and_the_next_step() {
     let text = rule("selection: {EventID|contains: 4624}");
     insta::assert_snapshot!(error(&text), @"
-    `rules/x.yml`: rule `A rule`: `detection.selection.EventID|contains`: the modifier `contains` does not apply to a number
-    hint: put the number in quotes
+    rules/x.yml: rule `A rule`: `detection.selection.EventID|contains`: the modifier `contains` does not apply to a number
+      hint: put the number in quotes
     ");
     insta::assert_snapshot!(error(&rule("selection: {CommandLine|re: 'a(?!b)'}")), @"
-    `rules/x.yml`: rule `A rule`: `detection.selection.CommandLine|re`: look-ahead in a regular expression
-    hint: write the rule with `contains`, `startswith` and `not`, or as several expressions
+    rules/x.yml: rule `A rule`: `detection.selection.CommandLine|re`: look-ahead in a regular expression
+      hint: write the rule with `contains`, `startswith` and `not`, or as several expressions
     ");
-    insta::assert_snapshot!(error("title: x\n  y: z"), @"`rules/x.yml` line 2: mapping values are not allowed in this context");
-    insta::assert_snapshot!(error("- 1"), @"`rules/x.yml`: a rule is a mapping, and this is a list");
-    insta::assert_snapshot!(error(""), @"`rules/x.yml`: there is no rule in it");
+    insta::assert_snapshot!(error("title: x\n  y: z"), @"rules/x.yml:2: mapping values are not allowed in this context");
+    insta::assert_snapshot!(error("- 1"), @"rules/x.yml: a rule is a mapping, and this is a list");
+    insta::assert_snapshot!(error(""), @"rules/x.yml: there is no rule in it");
     insta::assert_snapshot!(error(&rule("sel: {Image: x}\n    condition: Sel")), @"
-    `rules/x.yml`: rule `A rule`: `detection.condition`: there is no search `Sel`
-    hint: the rule names it `sel`
+    rules/x.yml: rule `A rule`: `detection.condition`: there is no search `Sel`
+      hint: the rule names it `sel`
     ");
     insta::assert_snapshot!(error(&rule("selection: {User|expand: '%admins%'}")), @"
-    `rules/x.yml`: rule `A rule`: `detection.selection.User|expand`: the placeholder `%admins%` has no value
-    hint: replace it by your own values, without the modifier `expand`
+    rules/x.yml: rule `A rule`: `detection.selection.User|expand`: the placeholder `%admins%` has no value
+      hint: replace it by your own values, without the modifier `expand`
     ");
 }
 

@@ -5,7 +5,7 @@
 //! not end as the act says fails the demo.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, test_kill_process};
 use serde_json::{Value, json};
@@ -43,6 +43,7 @@ pub(super) fn play(stage: &Stage<'_>) -> Result<Played, String> {
     stage.nobody_without_a_second_factor(&mut played)?;
     stage.bob_forwards_a_port(&mut played)?;
     stage.carol_is_refused(&mut played)?;
+    stage.alice_hides(&mut played)?;
     Ok(played)
 }
 
@@ -219,6 +220,42 @@ impl Stage<'_> {
         Ok(())
     }
 
+    fn alice_hides(&self, played: &mut Played) -> Result<(), String> {
+        let alice = &self.people.alice;
+        self.title(7, "Alice is let in, and hides what she runs");
+        self.paragraph("No policy keeps her out. When she leaves, Session Manager uploads the log, and the guard reads it.");
+        self.scene(alice, WEB, "a shell, for the reason CHG-1044");
+        let opened = alice.open(WEB, json!({"Reason": "CHG-1044 look at the web server"}))?;
+        let shell = Shell::of(self.guard, &opened.session)?;
+        let mut seen = Vec::new();
+        // `uname -s`, as somebody writes it who does not want it to be read.
+        for line in ["uptime -p", "unset HISTFILE", "echo dW5hbWUgLXM= | base64 -d | sh"] {
+            seen.push(format!("$ {line}"));
+            seen.extend(shell.type_line(line)?);
+        }
+        shell.type_only("exit")?;
+        seen.push("$ exit".to_owned());
+        self.transcript("what alice sees", &seen);
+        self.guard.watch(&opened).took()?;
+        let ended = Instant::now();
+        if self.guard.log(&opened.session)?.is_none() {
+            return self.no_log();
+        }
+        let told = self.judged(played)?;
+        let took = ended.elapsed();
+        let of_log = told.iter().find(|told| is_of_log(told) && is_of(told, &opened.session));
+        let told = of_log.ok_or("act 7: nobody was told what alice ran")?;
+        let findings = at(&told.finding, "/unmapped/findings").as_array().map_or(0, Vec::len);
+        self.fact(
+            "result",
+            Tone::Bad,
+            &format!("told {} after the session ended: {findings} findings", milliseconds(took)),
+        );
+        self.mail(told);
+        played.rows.push(row(alice.name, WEB, Some(told), (Tone::Bad, "log told"), None));
+        Ok(())
+    }
+
     /// What bob types, and the processes of his shell and of the job in its background.
     fn leave_a_job(&self, session: &str) -> Result<(Vec<String>, i32, i32), String> {
         let shell = Shell::of(self.guard, session)?;
@@ -255,7 +292,7 @@ impl Stage<'_> {
         let told = self.judged(played)?;
         let of_session = told
             .into_iter()
-            .find(|told| *at(&told.finding, "/unmapped/session_id") == opened.session.as_str())
+            .find(|told| is_of(told, &opened.session) && !is_of_log(told))
             .ok_or_else(|| format!("act {act}: nobody was told of {}", opened.session))?;
         match at(&of_session.finding, "/unmapped/outcome") {
             Value::String(told) if told == outcome => Ok(of_session),
@@ -370,11 +407,15 @@ fn row(
     after: Option<Duration>,
 ) -> Row {
     let policies = violations(told);
-    let policies = policies.iter().filter_map(|policy| at(policy, "/id").as_str().map(str::to_owned));
+    let ids = policies.iter().filter_map(|policy| at(policy, "/id").as_str().map(str::to_owned));
+    // What was told of a log names rules.
+    let found = told.map(|told| at(&told.finding, "/unmapped/findings")).and_then(Value::as_array);
+    let rules =
+        found.into_iter().flatten().filter_map(|found| at(found, "/rule").as_str().map(str::to_owned));
     Row {
         who: who.to_owned(),
         target: node.name.to_owned(),
-        policies: policies.collect(),
+        policies: ids.chain(rules).collect(),
         result: (tone, result.to_owned()),
         after,
     }
@@ -395,6 +436,15 @@ fn bucket(object: &str) -> &str {
 /// Text of a chat notification without the escapes that only the wire needs.
 fn as_chat_shows(text: &str) -> String {
     text.replace('\u{200b}', "").replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+}
+
+fn is_of(told: &Told, session: &str) -> bool {
+    *at(&told.finding, "/unmapped/session_id") == session
+}
+
+/// Whether what was told was found in a log, and not in a call.
+fn is_of_log(told: &Told) -> bool {
+    *at(&told.finding, "/unmapped/kind") == "transcript"
 }
 
 #[cfg(test)]

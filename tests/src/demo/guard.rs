@@ -17,7 +17,6 @@ pub(super) const TELEPHONE: &str = "+12025550123";
 /// Where Amazon Q Developer in chat applications has its alerts.
 const CHAT: &str = "https://global.sns-api.chatbot.amazonaws.com";
 const QUEUE: &str = "security-findings";
-const LOGS: &str = "session-logs-111122223333";
 /// Where the calls of people claim to come from: a network of documentation.
 const OFFICE: &str = "203.0.113.7";
 
@@ -123,10 +122,10 @@ impl Guard {
         Ok(self)
     }
 
-    /// Nodes with shells, a bucket for their logs, and people with keys and policies.
+    /// Nodes with shells that are logged, and people with keys and policies.
     pub(super) fn furnish(&self) -> Result<People, String> {
-        self.root.make_bucket(LOGS)?;
-        self.root.admin_post("session-preferences", &json!({"s3BucketName": LOGS}))?;
+        let logs = self.output("LogBucketName")?;
+        self.root.admin_post("session-preferences", &json!({"s3BucketName": logs}))?;
         self.root.admin_post("source-address", &json!({"address": OFFICE}))?;
         for node in [WEB, FORGOTTEN] {
             let tags: Map<_, _> =
@@ -263,8 +262,9 @@ impl Guard {
             return Ok(None);
         }
         let key = format!("{session}.log");
-        let text = self.root.object(LOGS, &key)?;
-        Ok(Some((format!("s3://{LOGS}/{key}"), text)))
+        let bucket = self.output("LogBucketName")?;
+        let text = self.root.object(bucket, &key)?;
+        Ok(Some((format!("s3://{bucket}/{key}"), text)))
     }
 
     /// Measures from the API's answer to the moment at which DescribeSessions says `Terminated`.
@@ -293,9 +293,10 @@ impl Guard {
         loop {
             let page = self.root.json("dynamodb", "DynamoDB_20120810.Scan", &request)?;
             let items = at(&page, "/Items").as_array().map(Vec::as_slice).unwrap_or_default();
+            // Logs have items of the same kind, named for their address.
+            let is_call = |key: &str| key.strip_prefix("event#").is_some_and(|id| !id.starts_with("s3://"));
             let is_done = |item: &&Value| {
-                at(item, "/pk/S").as_str().is_some_and(|key| key.starts_with("event#"))
-                    && *at(item, "/done/BOOL") == true
+                at(item, "/pk/S").as_str().is_some_and(is_call) && *at(item, "/done/BOOL") == true
             };
             verdicts += items.iter().filter(is_done).count();
             match page.get("LastEvaluatedKey") {

@@ -118,7 +118,7 @@ fn set_up(screen: &Screen, ending: &Ending, port: u16) -> Result<Set, String> {
     let people = screen.step(
         "adding people and nodes",
         |_| guard.furnish(),
-        |_| "nodes with real shells, people with keys, a bucket for logs".to_owned(),
+        |_| "nodes with real shells that are logged, people with keys".to_owned(),
     )?;
     Ok((stack, packages, guard, people))
 }
@@ -261,8 +261,12 @@ fn say_what_next(screen: &Screen, took: Duration) {
     let layout = screen.layout();
     for (command, what) in [
         ("cargo demo -- --keep", "leaves the stack up, and says how to talk to it"),
-        ("cargo demo", "after you changed something in policies/: nothing is compiled for that"),
+        ("cargo demo", "after you changed something in policies/ or rules/: nothing is compiled for that"),
         ("cargo run -p ssm-guard -- replay FILE", "what your own CloudTrail would have ended"),
+        (
+            "cargo run -p ssm-guard -- scan FILE",
+            "what was run in a session, and what of it is dangerous, from its log",
+        ),
     ] {
         screen.line(Tone::Plain, &format!("    {command}"));
         let lines = layout::wrap(&format!("      {what}"), layout.width, 6);

@@ -225,6 +225,58 @@ impl Guard {
         panic!("no alert in 60 s: {}", self.log());
     }
 
+    /// Puts the log of a session where a node would put it.
+    pub(crate) fn put_log(&self, session: &str, log: &[u8]) {
+        let key = format!("{session}.log");
+        self.account.put_object(self.output("LogBucketName"), &key, log).unwrap();
+    }
+
+    /// Has the tagged node open real shells, and Session Manager log them.
+    pub(crate) fn log_sessions(&self) {
+        let tags = json!({"Owner": "team-a", "Environment": "development", "SessionAccess": "alice"});
+        self.admin(
+            "nodes",
+            &json!({"InstanceId": TAGGED, "ComputerName": "web-1", "Tags": tags, "Shell": true}),
+        );
+        self.admin("session-preferences", &json!({"s3BucketName": self.output("LogBucketName")}));
+    }
+
+    /// Types into the shell of a session.
+    pub(crate) fn type_into(&self, session: &str, text: &str) {
+        self.admin(&format!("sessions/{session}/input"), &json!({"text": text}));
+    }
+
+    /// Waits until a session has a status, or its output a text.
+    pub(crate) fn wait_for(&self, session: &str, what: &Value) {
+        self.admin(&format!("sessions/{session}/wait"), what);
+    }
+
+    /// Has logs that are given back to their queue come again after seconds, and not after six minutes: still longer than a run
+    /// takes, since a log that comes again while it is read may be told twice.
+    pub(crate) fn look_again_soon(&self) {
+        let queue = self.output("LogQueueUrl");
+        let soon = json!({"QueueUrl": queue, "Attributes": {"VisibilityTimeout": "5"}});
+        self.account.json("sqs", "AmazonSQS.SetQueueAttributes", &soon).unwrap();
+    }
+
+    /// What waits in the dead-letter queue of logs; it is taken out.
+    pub(crate) fn unread_logs(&self) -> Vec<Value> {
+        self.drain(self.output("LogDeadLetterQueueUrl"))
+    }
+
+    /// The events of new logs, told again.
+    pub(crate) fn tell_of_log(&self, session: &str, version: &str) {
+        let detail = json!({
+            "version": "0", "bucket": {"name": self.output("LogBucketName")},
+            "object": {"key": format!("{session}.log"), "size": 1, "etag": "0", "version-id": version, "sequencer": "0"},
+            "request-id": "X", "requester": self.account.id, "reason": "PutObject",
+        });
+        self.admin(
+            "events",
+            &json!({"Entries": [{"Source": "aws.s3", "DetailType": "Object Created", "Detail": detail.to_string()}]}),
+        );
+    }
+
     /// What waits in the failures queue; it is taken out.
     pub(crate) fn failures(&self) -> Vec<Value> {
         let text = serde_json::to_string(&self.drain(self.output("FailuresQueueUrl"))).unwrap();

@@ -1,19 +1,9 @@
-//! The promises of `docs/behaviour.md`, on the local stack: the release binary, deployed from the real template.
-//!
-//! Every test has an account of its own, so nothing but its own events reaches its function. Records are put on the event
-//! bus as CloudTrail would put them, at a time at which people work; what comes of them is read from the alert topic,
-//! the ledger and Session Manager, after the stack says that no invocation is left.
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test fails by panicking, its helpers too"
-)]
+//! Calls of Session Manager, as CloudTrail tells of them. Records are put on the event bus as CloudTrail would put them, at
+//! a time at which people work.
 
-mod guard;
-
-use guard::{Guard, Kind, TAGGED, UNTAGGED, record, refused};
 use serde_json::json;
+
+use crate::guard::{self, Guard, Kind, TAGGED, UNTAGGED, record, refused};
 
 /// `enforce`: a session on a target without tags is ended, proved ended, recorded and told.
 #[test]

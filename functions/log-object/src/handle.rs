@@ -1,0 +1,177 @@
+//! A batch of deliveries, each from SQS's message to a log that was read, recorded and told.
+//!
+//! Small logs go first, so that a huge one delays nobody, and a log for which the time does not suffice is read on by
+//! the next delivery from where this one came to. What is not done goes back to the queue alone
+//! (`batchItemFailures`). A log may be there before CloudTrail tells of its session: then it is read and told at once,
+//! and goes back to the queue until the session is known, or has to be called unknown.
+
+use std::time::Duration;
+
+use aws::alert::publish;
+use aws::ledger::Held;
+use aws::metrics::emit;
+use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
+use jiff::Timestamp;
+use lambda_runtime::tracing::{error, info, warn};
+use lambda_runtime::{Context, LambdaEvent};
+use serde_json::Value;
+use session::alert::{Alert, Log};
+use session::ledger::{Claim, LOG_LEASE, Progress, session_key};
+use session::object::{self, LogObject, ObjectError};
+use session::transcript::{self, Joined, Transcript};
+
+use crate::config::App;
+use crate::failure::Failure;
+use crate::metrics;
+use crate::reading::{self, Read};
+
+/// What is kept of an invocation's time to record and tell what was read.
+const TO_FINISH: Duration = Duration::from_secs(15);
+
+/// One delivery of one log.
+struct Delivery {
+    /// SQS's id of the message: the same on every delivery of it.
+    message: String,
+    /// The log's id in the ledger.
+    id: String,
+    object: LogObject,
+}
+
+/// One log in one invocation.
+struct Run<'a> {
+    app: &'a App,
+    held: Held<'a>,
+    object: &'a LogObject,
+    /// When reading has to stop.
+    until: tokio::time::Instant,
+}
+
+/// Handles a batch of deliveries, and tells which ones are not done.
+pub(crate) async fn handle(app: &App, batch: LambdaEvent<SqsEvent>) -> SqsBatchResponse {
+    let until = deadline(&batch.context);
+    let mut not_done = SqsBatchResponse::default();
+    let mut fail = |message: String| {
+        let mut failure = BatchItemFailure::default();
+        failure.item_identifier = message;
+        not_done.batch_item_failures.push(failure);
+    };
+    let mut deliveries = Vec::new();
+    for message in batch.payload.records {
+        let id = message.message_id.clone().unwrap_or_default();
+        match log_object(&message) {
+            Ok(Some(object)) => deliveries.push(Delivery { message: id, id: object.id(), object }),
+            Ok(None) => emit([metrics::ignored(Timestamp::now())]),
+            Err(failure) => {
+                emit([metrics::unreadable(Timestamp::now())]);
+                error!(message_id = id, kind = failure.kind(), "The delivery cannot be read: {failure}.");
+                fail(id);
+            }
+        }
+    }
+    deliveries.sort_by_key(|delivery| delivery.object.size);
+    for delivery in deliveries {
+        let held = Held { event: &delivery.id, owner: &delivery.message, lease: LOG_LEASE };
+        let run = Run { app, held, object: &delivery.object, until };
+        if let Err(failure) = run.released(run.read_and_tell().await).await {
+            let (log, causes) = (delivery.object.to_string(), failure.causes());
+            match failure.is_expected() {
+                true => info!(log, kind = failure.kind(), "The log comes again: {failure}."),
+                false => error!(log, kind = failure.kind(), causes, "The log is not done: {failure}."),
+            }
+            fail(delivery.message);
+        }
+    }
+    not_done
+}
+
+fn deadline(context: &Context) -> tokio::time::Instant {
+    let left = context.deadline().duration_since(std::time::SystemTime::now()).unwrap_or_default();
+    tokio::time::Instant::now() + left.saturating_sub(TO_FINISH)
+}
+
+fn log_object(message: &SqsMessage) -> Result<Option<LogObject>, Failure> {
+    let body = message.body.as_deref().unwrap_or_default();
+    let envelope: Value = serde_json::from_str(body)
+        .map_err(|error| ObjectError { event: "?".to_owned(), problem: error.to_string() })?;
+    Ok(object::log_object(&envelope)?)
+}
+
+impl Run<'_> {
+    async fn read_and_tell(&self) -> Result<(), Failure> {
+        let Some(progress) = self.claim().await? else { return Ok(()) };
+        let (app, object) = (self.app, self.object);
+        let reading = match reading::read(app, object, progress.checkpoint.as_deref(), self.until).await? {
+            Read::Whole { reading, checkpoint } => {
+                // A later delivery, for a session that is not known yet, need not read the log again.
+                self.keep(checkpoint.filter(|kept| progress.checkpoint.as_ref() != Some(kept))).await?;
+                reading
+            }
+            Read::UntilNow { offset, checkpoint } => {
+                self.keep(checkpoint).await?;
+                return Err(Failure::Unfinished { offset, size: object.size });
+            }
+        };
+        let key = session_key(&object.account, &object.region, &object.session);
+        let record = app.ledger.session(&key).await?;
+        let now = Timestamp::now();
+        let joined = Joined::of(&record, object, app.patience, now);
+        let findings = transcript::findings(&record, object, &reading, joined);
+        // The ledger keeps them all; people are told of what they asked for.
+        let worth_telling: Vec<_> =
+            findings.iter().filter(|finding| finding.severity >= app.alert_from).cloned().collect();
+        let log = Log { object, reading: &reading, findings: &worth_telling, record: &record, joined };
+        let alert = Alert::transcript(&log, app.mode, now);
+        let is_news = !worth_telling.is_empty() && progress.told.as_deref() != Some(alert.told().as_str());
+        let is_joined = joined != Joined::Waiting;
+
+        let transcript = Transcript::new(object, &reading, &findings);
+        app.ledger.record_log(self.held, object, &transcript, is_joined && !is_news).await?;
+        if !progress.recorded {
+            emit(metrics::read(object, &reading, &findings, now));
+        }
+        if is_news {
+            publish(&app.clients.sns, &app.topic, &alert.render()).await.map_err(Failure::Publish)?;
+            app.ledger.told(self.held, &alert.told(), is_joined).await?;
+        }
+        info!(
+            log = object.to_string(),
+            session_id = object.session.as_str(),
+            bytes = reading.bytes,
+            commands = reading.commands,
+            findings = findings.len(),
+            "The log is read."
+        );
+        if is_joined { Ok(()) } else { Err(Failure::Waiting) }
+    }
+
+    async fn keep(&self, checkpoint: Option<String>) -> Result<(), Failure> {
+        match checkpoint {
+            Some(checkpoint) => Ok(self.app.ledger.checkpoint(self.held, &checkpoint).await?),
+            None => Ok(()),
+        }
+    }
+
+    /// How far an earlier run came; `None` when nothing is left to do.
+    async fn claim(&self) -> Result<Option<Progress>, Failure> {
+        match self.app.ledger.claim(self.held, Timestamp::now()).await? {
+            Claim::New => Ok(Some(Progress::default())),
+            Claim::Resume(progress) => Ok(Some(progress)),
+            Claim::Busy => Err(Failure::Busy),
+            Claim::Done => {
+                info!(log = self.object.to_string(), "The log is told already.");
+                Ok(None)
+            }
+        }
+    }
+
+    /// Lets go of a log that is not done, so that another delivery need not wait for the lease to end.
+    async fn released(&self, result: Result<(), Failure>) -> Result<(), Failure> {
+        if result.is_err() && !matches!(result, Err(Failure::Busy)) {
+            // What cannot be released is free when its lease is over.
+            if let Err(error) = self.app.ledger.release(self.held).await {
+                warn!(log = self.object.to_string(), "The log is held until its lease is over: {error}.");
+            }
+        }
+        result
+    }
+}

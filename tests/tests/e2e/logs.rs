@@ -1,0 +1,209 @@
+//! Logs of sessions, from the bucket to the alert.
+
+use serde_json::{Value, json};
+
+use crate::guard::{Guard, Kind, TAGGED, UNTAGGED, record};
+
+/// A log in the agent's bytes: `script`'s lines around a shell without marks, every line ended by `\r\r\n`.
+fn log(session: &str, node: &str, commands: &[&str]) -> Vec<u8> {
+    let mut body = String::new();
+    for command in commands {
+        body.push_str(&format!("sh-4.2$ {command}\r\r\n"));
+    }
+    enclosed(session, node, &format!("{body}sh-4.2$ exit\r\r\nexit\r\r\n")).into_bytes()
+}
+
+fn enclosed(session: &str, node: &str, body: &str) -> String {
+    format!(
+        "Script started on 2026-11-23 10:02:40+00:00 [COMMAND=\"cat /var/lib/amazon/ssm/{node}/session/orchestration/\
+         {session}/Standard_Stream/ipcTempFile.log\" <not executed on terminal>]\n{body}\n\
+         Script done on 2026-11-23 10:02:40+00:00 [COMMAND_EXIT_CODE=\"0\"]\n"
+    )
+}
+
+fn transcripts(guard: &Guard, session: &str) -> Vec<Value> {
+    let ledger = guard.ledger();
+    let item = ledger.session(session)["transcripts"].clone();
+    item.as_object().map(|logs| logs.values().cloned().collect()).unwrap_or_default()
+}
+
+fn rules(alert: &Value) -> Vec<&str> {
+    alert["unmapped"]["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|finding| finding["rule"].as_str().unwrap())
+        .collect()
+}
+
+/// What is dangerous in the log of a session is told once, with whose session it was, and the ledger keeps what was read.
+#[test]
+fn what_was_run_in_a_session_is_told_with_whose_it_was() {
+    let guard = Guard::deploy("enforce");
+    let session = guard.open("alice-baaaaaaaaaaaaaaaaaaaaaaaaa", TAGGED);
+    assert!(guard.deliver(&[record(Kind::Start, 1, &session, TAGGED)]).is_empty());
+    guard.put_log(&session, &log(&session, TAGGED, &["id", "sudo cat /etc/shadow", "ls"]));
+    let alert = guard.next_alert();
+    assert_eq!(alert["unmapped"]["kind"], "transcript");
+    assert_eq!(alert["evidences"][0]["actor"]["user"]["name"], "IAM user alice");
+    assert_eq!(alert["evidences"][1]["process"]["cmd_line"], "sudo cat /etc/shadow");
+    let attacks = alert["finding_info"]["attacks"].to_string();
+    assert!(attacks.contains("T1003"), "{attacks}");
+    assert!(guard.settle().is_empty());
+    let read = transcripts(&guard, &session);
+    assert_eq!(read.len(), 1);
+    assert_eq!(read[0]["commands"], 4);
+    assert_eq!(read[0]["key"], format!("{session}.log"));
+    assert!(read[0]["version"].is_string(), "{read:#?}");
+}
+
+/// What is dangerous in the log of a session is told once, with whose session it was: where nothing is, nothing is told, and what
+/// was read is recorded.
+#[test]
+fn a_log_without_findings_is_recorded_and_not_told() {
+    let guard = Guard::deploy("enforce");
+    let session = guard.open("alice-baaaaaaaaaaaaaaaaaaaaaaaab", TAGGED);
+    guard.deliver(&[record(Kind::Start, 1, &session, TAGGED)]);
+    guard.put_log(&session, &log(&session, TAGGED, &["df -h", "uptime"]));
+    guard.wait_for_calls("GetObject", 1);
+    assert!(guard.settle().is_empty());
+    assert_eq!(transcripts(&guard, &session)[0]["commands"], 3);
+}
+
+/// What is dangerous in the log of a session is told once, with whose session it was, however often S3 tells of the log.
+#[test]
+fn a_log_that_is_told_of_twice_alerts_once() {
+    let guard = Guard::deploy("enforce");
+    let session = guard.open("alice-baaaaaaaaaaaaaaaaaaaaaaaac", TAGGED);
+    guard.deliver(&[record(Kind::Start, 1, &session, TAGGED)]);
+    guard.put_log(&session, &log(&session, TAGGED, &["sudo cat /etc/shadow"]));
+    guard.next_alert();
+    guard.settle();
+    let version = transcripts(&guard, &session)[0]["version"].as_str().unwrap().to_owned();
+    for _ in 0..3 {
+        guard.tell_of_log(&session, &version);
+    }
+    assert!(guard.settle().is_empty());
+    assert_eq!(guard.calls("GetObject"), 1);
+}
+
+/// A log that overwrites an earlier version is itself a finding, and both versions are kept.
+#[test]
+fn a_log_that_is_written_over_is_told() {
+    let guard = Guard::deploy("enforce");
+    let session = guard.open("alice-baaaaaaaaaaaaaaaaaaaaaaaad", TAGGED);
+    guard.deliver(&[record(Kind::Start, 1, &session, TAGGED)]);
+    guard.put_log(&session, &log(&session, TAGGED, &["sudo cat /etc/shadow"]));
+    assert!(!rules(&guard.next_alert()).contains(&"log-overwritten"));
+    guard.settle();
+    guard.put_log(&session, &log(&session, TAGGED, &["uptime"]));
+    assert_eq!(rules(&guard.next_alert()), ["log-overwritten"]);
+    guard.settle();
+    assert_eq!(transcripts(&guard, &session).len(), 2);
+}
+
+/// A log whose target does not match its session's is itself a finding: a node's role can write any name.
+#[test]
+fn a_log_of_another_node_is_told() {
+    let guard = Guard::deploy("enforce");
+    let session = guard.open("alice-baaaaaaaaaaaaaaaaaaaaaaaae", TAGGED);
+    guard.deliver(&[record(Kind::Start, 1, &session, TAGGED)]);
+    guard.put_log(&session, &log(&session, UNTAGGED, &["uptime"]));
+    assert_eq!(rules(&guard.next_alert()), ["log-of-another-node"]);
+}
+
+/// A log may come before CloudTrail tells of its session: it is told at once, and again with the name once that is known.
+#[test]
+fn a_log_before_its_start_is_joined_when_the_start_comes() {
+    let guard = Guard::deploy("enforce");
+    let session = guard.open("alice-baaaaaaaaaaaaaaaaaaaaaaaaf", TAGGED);
+    guard.look_again_soon();
+    guard.put_log(&session, &log(&session, TAGGED, &["sudo cat /etc/shadow"]));
+    let first = guard.next_alert();
+    assert!(first["evidences"][0]["actor"].get("user").is_none(), "{first:#}");
+    guard.settle();
+    guard.put(&[record(Kind::Start, 1, &session, TAGGED)]);
+    let second = guard.next_alert();
+    assert_eq!(second["evidences"][0]["actor"]["user"]["name"], "IAM user alice");
+    assert_eq!(rules(&first), rules(&second));
+    assert!(guard.settle().is_empty());
+}
+
+/// A log whose session CloudTrail does not know in the time that it takes is itself a finding.
+#[test]
+fn a_log_of_a_session_that_nobody_started_is_told() {
+    let guard = Guard::deploy_with(&[("Mode", "enforce"), ("PatienceMinutes", "0")]);
+    let session = "mallory-baaaaaaaaaaaaaaaaaaaaaaaaa";
+    guard.put_log(session, &log(session, TAGGED, &["uptime"]));
+    assert_eq!(rules(&guard.next_alert()), ["log-of-unknown-session"]);
+    assert!(guard.settle().is_empty());
+}
+
+/// A log that cannot be told waits in its queue, and is told when SNS takes alerts again.
+#[test]
+fn a_log_that_cannot_be_told_is_told_later() {
+    let guard = Guard::deploy("enforce");
+    let session = guard.open("alice-baaaaaaaaaaaaaaaaaaaaaaaag", TAGGED);
+    guard.deliver(&[record(Kind::Start, 1, &session, TAGGED)]);
+    guard.look_again_soon();
+    guard.fault(&json!({"service": "sns", "operation": "Publish", "error": "AuthorizationError", "status": 403, "times": -1}));
+    guard.put_log(&session, &log(&session, TAGGED, &["sudo cat /etc/shadow"]));
+    guard.wait_for_calls("Publish", 1);
+    guard.clear_faults();
+    assert!(!rules(&guard.next_alert()).is_empty());
+    assert!(guard.settle().is_empty());
+}
+
+/// An object that is not the log of a session is left alone.
+#[test]
+fn an_object_that_is_no_log_is_left_alone() {
+    let guard = Guard::deploy("enforce");
+    guard.put_log("notes-today", b"sudo cat /etc/shadow");
+    let session = guard.open("alice-baaaaaaaaaaaaaaaaaaaaaaaah", TAGGED);
+    guard.deliver(&[record(Kind::Start, 1, &session, TAGGED)]);
+    guard.put_log(&session, &log(&session, TAGGED, &["uptime"]));
+    guard.wait_for_calls("GetObject", 1);
+    assert!(guard.settle().is_empty());
+    assert_eq!(guard.calls("GetObject"), 1);
+    assert!(guard.unread_logs().is_empty());
+}
+
+/// A log of any size is read to its end: one GiB here, with what is dangerous in its last line.
+#[test]
+fn a_log_of_a_gibibyte_is_read_to_its_end() {
+    let guard = Guard::deploy("enforce");
+    let session = guard.open("alice-baaaaaaaaaaaaaaaaaaaaaaaai", TAGGED);
+    guard.deliver(&[record(Kind::Start, 1, &session, TAGGED)]);
+    let line = "2026-11-23 10:02:40 host app[4242]: request 0123456789abcdef served in 17 ms, 200 OK\r\r\n";
+    let output = line.repeat((1 << 30) / line.len());
+    let body = format!(
+        "sh-4.2$ journalctl\r\r\n{output}sh-4.2$ sudo cat /etc/shadow\r\r\nsh-4.2$ exit\r\r\nexit\r\r\n"
+    );
+    guard.put_log(&session, enclosed(&session, TAGGED, &body).as_bytes());
+    let alert = guard.next_alert();
+    assert_eq!(alert["evidences"][1]["process"]["cmd_line"], "sudo cat /etc/shadow");
+    guard.settle();
+    let read = transcripts(&guard, &session);
+    assert!(read[0]["bytes"].as_u64().unwrap() > 1 << 29, "{read:#?}");
+    assert_eq!(read[0]["commands"], 3);
+}
+
+/// What is dangerous in the log of a session is told once, with whose session it was: the whole way, from the keys in a real
+/// shell to the alert.
+#[test]
+fn what_a_person_types_into_a_real_shell_is_told() {
+    let guard = Guard::deploy("enforce");
+    guard.log_sessions();
+    let alice = guard.user_with_mfa("alice");
+    let opened = alice
+        .json("ssm", "AmazonSSM.StartSession", &json!({"Target": TAGGED, "Reason": "CHG-1234"}))
+        .unwrap();
+    let session = opened["SessionId"].as_str().unwrap();
+    guard.type_into(session, "unset HISTFILE\n");
+    guard.type_into(session, "exit\n");
+    guard.wait_for(session, &json!({"status": "Terminated", "timeout": 30}));
+    let alert = guard.next_alert();
+    assert_eq!(alert["unmapped"]["kind"], "transcript", "{alert:#}");
+    assert_eq!(alert["evidences"][1]["process"]["cmd_line"], "unset HISTFILE");
+    assert_eq!(alert["evidences"][0]["actor"]["session"]["uid"], session);
+}
