@@ -1,9 +1,10 @@
 //! Printing to standard output, where a closed pipe is not an error.
 
 use std::error::Error;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::time::Duration;
 
-use indicatif::HumanCount;
+use indicatif::{HumanCount, ProgressBar};
 use serde::Serialize;
 
 /// Prints a document as JSON.
@@ -28,4 +29,14 @@ pub(crate) fn count(number: usize) -> HumanCount {
 /// A number and what it is of: `1 file`, `1,204 files`.
 pub(crate) fn counted(number: usize, one: &str, many: &str) -> String {
     format!("{} {}", count(number), if number == 1 { one } else { many })
+}
+
+/// Drawn on standard error, and only when somebody is there to see it.
+pub(crate) fn progress() -> ProgressBar {
+    if !io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let progress = ProgressBar::new_spinner();
+    progress.enable_steady_tick(Duration::from_millis(100));
+    progress
 }

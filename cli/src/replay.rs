@@ -2,12 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
-use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use clap::Args;
-use indicatif::ProgressBar;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -117,7 +114,7 @@ impl Archive {
     fn read(inputs: &[PathBuf]) -> Self {
         let (files, unreadable) = archive::files(inputs);
         let mut archive = Self { unreadable, ..Self::default() };
-        let progress = progress();
+        let progress = print::progress();
         for file in &files {
             archive.files += 1;
             archive::read(file, &mut |item| {
@@ -159,16 +156,6 @@ impl Archive {
             self.events.push(event);
         }
     }
-}
-
-/// Drawn on standard error, and only when somebody is there to see it.
-fn progress() -> ProgressBar {
-    if !io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let progress = ProgressBar::new_spinner();
-    progress.enable_steady_tick(Duration::from_millis(100));
-    progress
 }
 
 fn text(report: &Report) -> String {

@@ -1,13 +1,12 @@
 //! `ssm-guard scan` and `ssm-guard commands`
 
 use std::error::Error;
-use std::io::{self, BufRead, IsTerminal};
+use std::io::{self, BufRead};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use clap::Args;
 use detection::Rules;
-use indicatif::{HumanBytes, ProgressBar};
+use indicatif::HumanBytes;
 use reading::LogReader;
 use serde::Serialize;
 use session::policy::Severity;
@@ -99,7 +98,7 @@ struct Hit {
 pub(crate) fn run(options: &Options) -> Result<Found, Box<dyn Error>> {
     let rules = rules::load(&options.rules)?;
     let (files, mut unreadable) = archive::files_with(&options.inputs, |name| name.ends_with(".log"));
-    let (mut logs, progress, mut read) = (Vec::new(), progress(), 0_u64);
+    let (mut logs, progress, mut read) = (Vec::new(), print::progress(), 0_u64);
     for (number, file) in files.iter().enumerate() {
         let on_bytes = |bytes: u64| {
             progress.set_message(format!("{} of {} logs, {}", number, files.len(), HumanBytes(read + bytes)));
@@ -178,16 +177,6 @@ fn each_piece(path: &Path, see: &mut dyn FnMut(&[u8])) -> io::Result<()> {
         let length = bytes.len();
         file.consume(length);
     }
-}
-
-/// Drawn on a terminal only.
-fn progress() -> ProgressBar {
-    if !io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let progress = ProgressBar::new_spinner();
-    progress.enable_steady_tick(Duration::from_millis(100));
-    progress
 }
 
 fn text(report: &Report, findings_only: bool) -> String {
