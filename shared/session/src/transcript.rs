@@ -1,8 +1,8 @@
 //! What was found in the log of a session, and whether the log can be what its name claims.
 //!
 //! The node writes the log, with a role that may write any name in the bucket, and the person who is watched may own the node. So a
-//! log is evidence only together with what CloudTrail said of the session: [`contradictions`] are findings
-//! like the ones in the log itself. CloudTrail may come after the log, so that a session is called unknown only when the caller says
+//! log is evidence only together with what CloudTrail said of the session: what contradicts it is a finding
+//! like one in the log itself. CloudTrail may come after the log, so that a session is called unknown only when the caller says
 //! that it waited long enough.
 
 use std::collections::BTreeMap;

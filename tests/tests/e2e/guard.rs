@@ -259,6 +259,20 @@ impl Guard {
         self.account.json("sqs", "AmazonSQS.SetQueueAttributes", &soon).unwrap();
     }
 
+    /// Puts a message into the queue of logs.
+    pub(crate) fn send_to_logs(&self, text: &str) {
+        let message = json!({"QueueUrl": self.output("LogQueueUrl"), "MessageBody": text});
+        self.account.json("sqs", "AmazonSQS.SendMessage", &message).unwrap();
+    }
+
+    /// How many messages of the queue of logs wait for their next look.
+    pub(crate) fn waiting_logs(&self) -> usize {
+        let name = "ApproximateNumberOfMessagesNotVisible";
+        let request = json!({"QueueUrl": self.output("LogQueueUrl"), "AttributeNames": [name]});
+        let answer = self.account.json("sqs", "AmazonSQS.GetQueueAttributes", &request).unwrap();
+        answer["Attributes"][name].as_str().unwrap().parse().unwrap()
+    }
+
     /// What waits in the dead-letter queue of logs; it is taken out.
     pub(crate) fn unread_logs(&self) -> Vec<Value> {
         self.drain(self.output("LogDeadLetterQueueUrl"))

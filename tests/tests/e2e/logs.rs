@@ -154,6 +154,41 @@ fn a_log_that_cannot_be_told_is_told_later() {
     assert!(guard.settle().is_empty());
 }
 
+/// A function that is killed before or after it told of a log leaves a log that is told by the next delivery.
+#[test]
+fn a_function_killed_while_it_tells_of_a_log_finishes_when_retried() {
+    for (number, fault) in [
+        json!({"service": "dynamodb", "operation": "TransactWriteItems", "kill": "after", "times": 1}),
+        json!({"service": "sns", "operation": "Publish", "kill": "before", "times": 1}),
+    ]
+    .iter()
+    .enumerate()
+    {
+        let guard = Guard::deploy("enforce");
+        let session = guard.open(&format!("alice-baaaaaaaaaaaaaaaaaaaaaaa{number}z"), TAGGED);
+        guard.deliver(&[record(Kind::Start, 1, &session, TAGGED)]);
+        guard.look_again_soon();
+        guard.fault(fault);
+        guard.put_log(&session, &log(&session, TAGGED, &["sudo cat /etc/shadow"]));
+        assert!(!rules(&guard.next_alert()).is_empty());
+        assert!(guard.settle().is_empty());
+        assert_eq!(transcripts(&guard, &session).len(), 1);
+    }
+}
+
+/// A delivery that cannot be read goes back to the queue alone, and keeps no log from being read.
+#[test]
+fn a_delivery_that_cannot_be_read_keeps_no_log_from_being_read() {
+    let guard = Guard::deploy("enforce");
+    let session = guard.open("alice-baaaaaaaaaaaaaaaaaaaaaaaak", TAGGED);
+    guard.deliver(&[record(Kind::Start, 1, &session, TAGGED)]);
+    guard.send_to_logs("not JSON");
+    guard.put_log(&session, &log(&session, TAGGED, &["sudo cat /etc/shadow"]));
+    assert!(!rules(&guard.next_alert()).is_empty());
+    assert!(guard.settle().is_empty());
+    assert_eq!(guard.waiting_logs(), 1);
+}
+
 /// An object that is not the log of a session is left alone.
 #[test]
 fn an_object_that_is_no_log_is_left_alone() {
