@@ -1,6 +1,6 @@
 //! Tools that are not on a fresh machine: pinned, and installed below `target/` when they are first needed.
 
-use std::fs;
+use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -18,6 +18,10 @@ pub fn python_with(requirements: &str, on_install: &dyn Fn()) -> Result<PathBuf,
     let text = fs::read_to_string(&file).map_err(|error| format!("{requirements}: {error}"))?;
     let folder = home(requirements, &text);
     let python = folder.join("bin/python");
+    if folder.join("complete").exists() {
+        return Ok(python);
+    }
+    let _lock = lock(&folder)?;
     if folder.join("complete").exists() {
         return Ok(python);
     }
@@ -65,6 +69,10 @@ pub fn cargo_program(package: &str, version: &str, arguments: &[&str]) -> Result
     if folder.join("complete").exists() {
         return Ok(program);
     }
+    let _lock = lock(&folder)?;
+    if folder.join("complete").exists() {
+        return Ok(program);
+    }
     eprintln!("Building {package} {version} (once, below target/tools) ...");
     let mut install = cargo();
     install.args(["install", "--quiet", "--locked", "--version", version, "--root"]).arg(&folder);
@@ -97,6 +105,17 @@ fn home(name: &str, version: &str) -> PathBuf {
     version.hash(&mut hash);
     let name = name.replace(['/', '.'], "-");
     target().join("tools").join(format!("{name}-{:016x}", hash.finish()))
+}
+
+/// Several tests may need a tool at once, and one of them installs it; the lock goes with the file.
+fn lock(folder: &Path) -> Result<File, String> {
+    let path = folder.with_extension("lock");
+    let locked = fs::create_dir_all(target().join("tools")).and_then(|()| {
+        let file = File::create(&path)?;
+        file.lock()?;
+        Ok(file)
+    });
+    locked.map_err(|error| format!("{}: {error}", path.display()))
 }
 
 fn finish(folder: &Path) -> Result<(), String> {
