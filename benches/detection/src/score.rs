@@ -190,10 +190,13 @@ pub(crate) fn sessions(rules: &Rules, sessions: &[Session], missed: bool, list: 
         count.0 += u64::from(found);
         count.1 += 1;
         if list && !session.malicious && found {
-            println!("  {} is benign, {} commands, {:?}", session.id, findings.commands, summary.coverage);
+            println!(
+                "  {} is benign, {} commands, {:?}",
+                session.id, findings.counts.commands, summary.coverage
+            );
             print_findings(findings);
         } else if missed && session.malicious && !found {
-            println!("  {} was not flagged, {} commands:", session.id, findings.commands);
+            println!("  {} was not flagged, {} commands:", session.id, findings.counts.commands);
             for command in &session.planted {
                 println!("      {}", command.replace('\n', "\\n"));
             }

@@ -69,8 +69,8 @@ fn commands(
                 scan.command(command);
             }
             let findings = scan.finish(&Coverage::default());
-            judged += findings.commands;
-            simple += findings.simple_commands;
+            judged += findings.counts.commands;
+            simple += findings.counts.simple_commands;
         }
         let seconds = processor_time() - started;
         let bytes: usize = lines.iter().map(|line| line.len() + 1).sum();
@@ -118,7 +118,7 @@ fn log(name: &str, rules: &Rules, part: &[u8]) -> Result<(), String> {
         "  {name}: {:.0} MB/s over {} MB with {} commands, {} findings, at most {peak:.1} MiB, of them {resident:.1} before (corpus, rules and the log itself); grep -i -F with {} literals: {:.1} times our time",
         bytes as f64 / seconds / 1e6,
         bytes / 1_000_000,
-        findings.commands,
+        findings.counts.commands,
         findings.findings.len(),
         literals.len(),
         grep / seconds,

@@ -102,7 +102,6 @@ impl Config {
         let mode = environment.parsed("MODE", "`observe` or `enforce`", Mode::parse);
         let alert_from = environment.parsed("ALERT_FROM", "a severity", Severity::parse);
         let (keep, patience) = (environment.days("LEDGER_DAYS"), environment.minutes("PATIENCE_MINUTES"));
-        let root = environment.optional("LAMBDA_TASK_ROOT").unwrap_or_else(|| ".".to_owned());
         Some(Self {
             table,
             topic,
@@ -110,9 +109,7 @@ impl Config {
             alert_from: alert_from?,
             keep: keep?,
             patience: patience?,
-            rules: environment
-                .optional("RULES_FOLDER")
-                .map_or_else(|| PathBuf::from(root).join("rules"), PathBuf::from),
+            rules: environment.folder("RULES_FOLDER", "rules"),
         })
     }
 }

@@ -100,17 +100,14 @@ impl Run<'_> {
     async fn read_and_tell(&self) -> Result<(), Failure> {
         let Some(progress) = self.claim().await? else { return Ok(()) };
         let (app, object) = (self.app, self.object);
-        let reading = match reading::read(app, object, progress.checkpoint.as_deref(), self.until).await? {
-            Read::Whole { reading, checkpoint } => {
-                // A later delivery, for a session that is not known yet, need not read the log again.
-                self.keep(checkpoint.filter(|kept| progress.checkpoint.as_ref() != Some(kept))).await?;
-                reading
-            }
-            Read::UntilNow { offset, checkpoint } => {
-                self.keep(checkpoint).await?;
-                return Err(Failure::Unfinished { offset, size: object.size });
-            }
-        };
+        let (reading, checkpoint) =
+            match reading::read(app, object, progress.checkpoint.as_deref(), self.until).await? {
+                Read::Whole { reading, checkpoint } => (reading, checkpoint),
+                Read::UntilNow { offset, checkpoint } => {
+                    self.keep(checkpoint).await?;
+                    return Err(Failure::Unfinished { offset, size: object.size });
+                }
+            };
         let key = session_key(&object.account, &object.region, &object.session);
         let record = app.ledger.session(&key).await?;
         let now = Timestamp::now();
@@ -141,7 +138,12 @@ impl Run<'_> {
             findings = findings.len(),
             "The log is read."
         );
-        if is_joined { Ok(()) } else { Err(Failure::Waiting) }
+        if is_joined {
+            return Ok(());
+        }
+        // The next look, for a session that is not known yet, need not read the log again.
+        self.keep(checkpoint.filter(|kept| progress.checkpoint.as_ref() != Some(kept))).await?;
+        Err(Failure::Waiting)
     }
 
     async fn keep(&self, checkpoint: Option<String>) -> Result<(), Failure> {

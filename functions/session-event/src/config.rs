@@ -103,16 +103,13 @@ impl Config {
         let role = environment.required("GUARD_ROLE_ARN");
         let mode = environment.parsed("MODE", "`observe` or `enforce`", Mode::parse);
         let keep = environment.days("LEDGER_DAYS");
-        let root = environment.optional("LAMBDA_TASK_ROOT").unwrap_or_else(|| ".".to_owned());
         Some(Self {
             table,
             topic,
             role,
             mode: mode?,
             keep: keep?,
-            policies: environment
-                .optional("POLICIES_FOLDER")
-                .map_or_else(|| PathBuf::from(root).join("policies"), PathBuf::from),
+            policies: environment.folder("POLICIES_FOLDER", "policies"),
             required_tags: environment.optional("REQUIRED_TAGS").unwrap_or_default(),
             networks: environment.optional("ALLOWED_NETWORKS").unwrap_or_default(),
         })

@@ -1,6 +1,8 @@
 //! What the variables of a function's environment say. All that is wrong is named at once: a deployment that is mended
 //! one variable at a time fails as many times.
 
+use std::path::PathBuf;
+
 use jiff::SignedDuration;
 
 use crate::clients::Variable;
@@ -55,6 +57,12 @@ impl<'a> Environment<'a> {
         self.parsed(name, "a number of minutes", |minutes| {
             minutes.parse::<u16>().ok().map(|minutes| SignedDuration::from_mins(i64::from(minutes)))
         })
+    }
+
+    /// A folder that is in the function's package under this name, unless the variable says otherwise.
+    pub fn folder(&self, variable: &str, name: &str) -> PathBuf {
+        let root = self.optional("LAMBDA_TASK_ROOT").unwrap_or_else(|| ".".to_owned());
+        self.optional(variable).map_or_else(|| PathBuf::from(root).join(name), PathBuf::from)
     }
 
     /// The clients, which name the variables that they miss.

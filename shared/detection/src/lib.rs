@@ -16,6 +16,7 @@ pub use discovery::{BURST, SUBJECTS, WINDOW};
 pub use output::{LINE_BYTES, LINE_LIMIT, TELLING};
 pub use rules::{Loaded, Rules, Unread};
 pub use scan::{
-    CheckpointError, Evidence, FINDING_LIMIT, Finding, Findings, Matched, Options, Scan, Seen, TEXT_KEPT,
+    CheckpointError, Counts, Evidence, FINDING_LIMIT, Finding, Findings, Matched, Options, Scan, Seen,
+    TEXT_KEPT,
 };
 pub use sigma::{Level, RuleError};

@@ -11,6 +11,7 @@ use std::collections::HashSet;
 use sigma::{Event, Rule, RuleError, RuleIndex, RuleSet, Scratch, Selection};
 
 use crate::event::Log;
+use crate::output::Picker;
 
 /// Rules, ready to be asked about commands.
 #[derive(Debug)]
@@ -20,6 +21,8 @@ pub struct Rules {
     windows: RuleSet,
     selections: [Selection; 5],
     count: usize,
+    /// What picks lines out of output: made once, not for every session.
+    pub(crate) picker: Picker,
 }
 
 /// Logs whose rules are kept in one set.
@@ -104,8 +107,8 @@ impl Rules {
                 });
             }
         }
-        let rules =
-            Self { selections, count, linux: linux.rules, shell: shell.rules, windows: windows.rules };
+        let (linux, shell, windows) = (linux.rules, shell.rules, windows.rules);
+        let rules = Self { linux, shell, windows, selections, count, picker: Picker::new() };
         Loaded { rules, refused, unread }
     }
 

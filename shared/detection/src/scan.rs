@@ -8,7 +8,7 @@ use transcript::{Command, Confidence, Coverage, Output};
 
 use crate::discovery::{BURST, Discovery};
 use crate::event::{self, Log};
-use crate::output::{self, LINE_LIMIT, Picker};
+use crate::output::{self, LINE_LIMIT};
 use crate::rules::{Asking, RuleId, Rules};
 use crate::shell::{self, Dialect, Known};
 
@@ -41,7 +41,6 @@ impl Default for Options {
 pub struct Scan<'r> {
     rules: &'r Rules,
     options: Options,
-    picker: Picker,
     asking: Asking,
     state: State,
 }
@@ -51,6 +50,13 @@ pub struct Scan<'r> {
 pub struct Findings {
     /// By rule, the worst first.
     pub findings: Vec<Finding>,
+    /// What was looked at, and what was not.
+    pub counts: Counts,
+}
+
+/// What was looked at, and what was not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
     /// Command lines judged.
     pub commands: u64,
     /// Simple commands taken out of them.
@@ -151,15 +157,10 @@ pub enum CheckpointError {
 struct State {
     /// By rule and by how it was seen; the burst of discovery has no rule.
     found: BTreeMap<(Option<RuleId>, Seen), Found>,
-    found_left: u64,
     discovery: Discovery,
     /// What the command lines so far tell about later ones.
     known: Known,
-    commands: u64,
-    simple_commands: u64,
-    cut: u64,
-    output_lines: u64,
-    output_lines_left: u64,
+    counts: Counts,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -173,14 +174,9 @@ struct Found {
 struct Kept {
     version: u32,
     found: Vec<KeptFinding>,
-    found_left: u64,
     discovery: Vec<Vec<u8>>,
     known: Known,
-    commands: u64,
-    simple_commands: u64,
-    cut: u64,
-    output_lines: u64,
-    output_lines_left: u64,
+    counts: Counts,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -205,7 +201,7 @@ struct Origin<'a> {
 impl<'r> Scan<'r> {
     /// A scan that has seen nothing.
     pub fn new(rules: &'r Rules, options: Options) -> Self {
-        Self { rules, options, picker: Picker::new(), asking: Asking::default(), state: State::default() }
+        Self { rules, options, asking: Asking::default(), state: State::default() }
     }
 
     /// A scan that goes on from [`Scan::checkpoint`], with the same rules.
@@ -227,14 +223,9 @@ impl<'r> Scan<'r> {
         }
         let state = State {
             found,
-            found_left: kept.found_left,
             discovery: Discovery::from_lines(kept.discovery),
             known: kept.known,
-            commands: kept.commands,
-            simple_commands: kept.simple_commands,
-            cut: kept.cut,
-            output_lines: kept.output_lines,
-            output_lines_left: kept.output_lines_left,
+            counts: kept.counts,
         };
         Ok(Self { state, ..Self::new(rules, options) })
     }
@@ -250,14 +241,9 @@ impl<'r> Scan<'r> {
         let kept = Kept {
             version: VERSION,
             found: found.collect(),
-            found_left: state.found_left,
             discovery: state.discovery.lines(),
             known: state.known.clone(),
-            commands: state.commands,
-            simple_commands: state.simple_commands,
-            cut: state.cut,
-            output_lines: state.output_lines,
-            output_lines_left: state.output_lines_left,
+            counts: state.counts,
         };
         Ok(serde_json::to_string(&kept)?)
     }
@@ -267,7 +253,7 @@ impl<'r> Scan<'r> {
         if !command.ran {
             return;
         }
-        self.state.commands = self.state.commands.saturating_add(1);
+        self.state.counts.commands = self.state.counts.commands.saturating_add(1);
         let origin = Origin {
             text: &command.text,
             line: command.line,
@@ -286,17 +272,17 @@ impl<'r> Scan<'r> {
         }
         let mut picked = Vec::new();
         let mut left = 0_u64;
-        let room = LINE_LIMIT.saturating_sub(self.state.output_lines);
-        self.picker.pick(output.text, &mut |line, number| {
+        let room = LINE_LIMIT.saturating_sub(self.state.counts.output_lines);
+        self.rules.picker.pick(output.text, &mut |line, number| {
             if u64::try_from(picked.len()).is_ok_and(|length| length < room) {
                 picked.extend(output::command_of(line).map(|text| (text, number)));
             } else {
                 left = left.saturating_add(1);
             }
         });
-        self.state.output_lines_left = self.state.output_lines_left.saturating_add(left);
+        self.state.counts.output_lines_left = self.state.counts.output_lines_left.saturating_add(left);
         for (text, number) in picked {
-            self.state.output_lines = self.state.output_lines.saturating_add(1);
+            self.state.counts.output_lines = self.state.counts.output_lines.saturating_add(1);
             let origin = Origin {
                 text: &text,
                 line: output.line.saturating_add(number),
@@ -333,15 +319,7 @@ impl<'r> Scan<'r> {
             let by_level = right.level.cmp(&left.level);
             by_level.then(left.seen.cmp(&right.seen)).then(left.first.line.cmp(&right.first.line))
         });
-        Findings {
-            findings,
-            commands: self.state.commands,
-            simple_commands: self.state.simple_commands,
-            cut: self.state.cut,
-            output_lines: self.state.output_lines,
-            output_lines_left: self.state.output_lines_left,
-            findings_left: self.state.found_left,
-        }
+        Findings { findings, counts: self.state.counts }
     }
 
     /// Takes a text apart and asks the rules about its events.
@@ -352,9 +330,12 @@ impl<'r> Scan<'r> {
         };
         let reading = shell::read_after(origin.text, dialect, known);
         if origin.seen == Seen::Run {
-            self.state.simple_commands =
-                self.state.simple_commands.saturating_add(u64::try_from(reading.commands.len()).unwrap_or(0));
-            self.state.cut = self.state.cut.saturating_add(u64::from(reading.cut));
+            self.state.counts.simple_commands = self
+                .state
+                .counts
+                .simple_commands
+                .saturating_add(u64::try_from(reading.commands.len()).unwrap_or(0));
+            self.state.counts.cut = self.state.counts.cut.saturating_add(u64::from(reading.cut));
         }
         let rules = self.rules;
         let mut hits: Vec<RuleId> = Vec::new();
@@ -386,7 +367,7 @@ impl State {
             return;
         }
         if self.found.len() >= FINDING_LIMIT {
-            self.found_left = self.found_left.saturating_add(1);
+            self.counts.findings_left = self.counts.findings_left.saturating_add(1);
             return;
         }
         let first = Evidence {
@@ -551,7 +532,7 @@ level: medium
             told(&findings),
             ["high Shadow File Read 2x Run line 5", "medium History Cleared 1x Run line 3"]
         );
-        assert_eq!((findings.commands, findings.simple_commands), (3, 6));
+        assert_eq!((findings.counts.commands, findings.counts.simple_commands), (3, 6));
         let first = &findings.findings[0];
         assert_eq!(
             (first.rule.author.as_str(), first.rule.runbook.as_deref()),
@@ -598,7 +579,7 @@ level: medium
     fn after_the_limit_lines_of_output_are_counted_only() {
         let output = "$ cat /etc/shadow\n".repeat(usize::try_from(LINE_LIMIT + 5).unwrap());
         let findings = scanned(&[], &output, &Coverage::default());
-        assert_eq!((findings.output_lines, findings.output_lines_left), (LINE_LIMIT, 5));
+        assert_eq!((findings.counts.output_lines, findings.counts.output_lines_left), (LINE_LIMIT, 5));
     }
 
     #[test]

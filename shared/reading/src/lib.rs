@@ -10,6 +10,10 @@ use session::policy::Severity;
 use session::transcript::{Claims, Evidence, Finding, Reading};
 use transcript::{Checkpoint, Command, Confidence, Coverage, Piece, Reader, Summary};
 
+/// The longest text of a checkpoint, in bytes: with what else is kept of a log it must fit into one item of a DynamoDB table,
+/// which takes 400 KB.
+pub const CHECKPOINT_LIMIT: usize = 300_000;
+
 /// A log that is being read.
 #[derive(Debug)]
 pub struct LogReader<'r> {
@@ -58,11 +62,12 @@ impl<'r> LogReader<'r> {
         self.reader.push(bytes, &mut |piece| judge(scan, piece, see));
     }
 
-    /// Where another reader can go on; `None` where nothing can be kept.
+    /// Where another reader can go on; `None` where nothing can be kept, or too much would have to be. Who runs the session
+    /// can bring that about, so nothing may depend on a checkpoint but the time that the next reading takes.
     pub fn checkpoint(&self) -> Result<Option<String>, CheckpointError> {
         let Some(reader) = self.reader.checkpoint() else { return Ok(None) };
         let kept = Kept { reader: reader.to_json()?, scan: self.scan.checkpoint()? };
-        Ok(Some(serde_json::to_string(&kept)?))
+        Ok(Some(serde_json::to_string(&kept)?).filter(|text| text.len() <= CHECKPOINT_LIMIT))
     }
 
     /// Ends the log and tells what was found.
@@ -90,7 +95,7 @@ fn reading(summary: &Summary, findings: Findings) -> Reading {
     Reading {
         bytes: summary.bytes,
         lines: summary.lines,
-        commands: findings.commands,
+        commands: findings.counts.commands,
         claims: Claims {
             node: header.and_then(|header| header.instance_id.clone()),
             session: header.and_then(|header| header.session_id.clone()),
@@ -186,9 +191,9 @@ fn limits(coverage: &Coverage, findings: &Findings) -> Vec<String> {
         (coverage.unterminated, "control sequences without an end"),
         (coverage.abandoned, "commands too tangled to recover"),
         (coverage.cut_lines, "lines too long to be kept whole"),
-        (findings.cut, "commands too long or too deeply nested to be taken apart"),
-        (findings.output_lines_left, "lines of output that were too many to be looked at"),
-        (findings.findings_left, "findings that were too many to be kept"),
+        (findings.counts.cut, "commands too long or too deeply nested to be taken apart"),
+        (findings.counts.output_lines_left, "lines of output that were too many to be looked at"),
+        (findings.counts.findings_left, "findings that were too many to be kept"),
     ]
     .into_iter()
     .filter(|(count, _)| *count > 0)
@@ -243,6 +248,29 @@ level: high
             (&["T1003.008".to_owned()][..], &["credential-access".to_owned()][..])
         );
         assert_eq!(finding.evidence.as_ref().unwrap().text, "sudo cat /etc/shadow");
+    }
+
+    /// A log cannot make its own checkpoint so long that the ledger refuses it.
+    #[test]
+    fn a_checkpoint_that_is_too_long_is_not_kept() {
+        let rules: Vec<_> = (0..200)
+            .map(|number| {
+                let id = format!("5a1b7a3c-3c55-4a34-8f5a-0b8f3d1f{number:04}");
+                let rule = RULE.replace("5a1b7a3c-3c55-4a34-8f5a-0b8f3d1f5c11", &id);
+                (format!("rules/{number}/rule.yml"), rule)
+            })
+            .collect();
+        let rules = Rules::load(rules.iter().map(|(path, text)| (path.as_str(), text.as_str()))).rules;
+        assert_eq!(rules.len(), 200);
+        let checkpoint = |command: &str| {
+            let mut log = LogReader::new(&rules);
+            let text = format!("sh-5.2$ {command}\r\r\nsh-5.2$ id\r\r\nuid=0\r\r\nsh-5.2$ id\r\r\n");
+            log.push(text.as_bytes(), &mut |_| {});
+            log.checkpoint().unwrap()
+        };
+        assert!(checkpoint("cat /etc/shadow").is_some());
+        // Every rule keeps the command, and a quote is written with a backslash each time it is wrapped.
+        assert_eq!(checkpoint(&format!("cat /etc/shadow '{}'", "\"".repeat(400))), None);
     }
 
     #[test]

@@ -156,10 +156,6 @@ pub(crate) struct Engine {
     /// The rules without witnesses.
     pub(crate) always: Vec<u32>,
     pub(crate) texts: u32,
-    /// By leaf: how likely its text is to be found; `None`: it has none.
-    pub(crate) chances: Vec<Option<f32>>,
-    /// By leaf: the field, and the texts one of which is in every value for which it holds.
-    pub(crate) leaf_texts: Vec<(u32, Vec<Box<str>>)>,
 }
 
 /// Lists in one piece of memory.
@@ -286,17 +282,6 @@ impl Builder {
                 }
             }
         }
-        let mut leaf_texts = vec![(ANY_FIELD, Vec::new()); self.leaves.len()];
-        for (field, texts) in self.texts.iter().enumerate() {
-            for (text, (_, leaf)) in
-                texts.iter().flat_map(|(text, leaves)| leaves.iter().map(move |leaf| (text, leaf)))
-            {
-                if let Some((of, texts)) = leaf_texts.get_mut(*leaf as usize) {
-                    *of = index(field);
-                    texts.push(text.as_str().into());
-                }
-            }
-        }
         let mut first_text = 0;
         let mut automata = Vec::with_capacity(self.texts.len());
         for texts in self.texts {
@@ -315,8 +300,6 @@ impl Builder {
             witnessed: Lists::new(&witnessed),
             always,
             texts: first_text,
-            chances: self.chances,
-            leaf_texts,
         })
     }
 

@@ -57,7 +57,6 @@
 //! # Limits
 //!
 //! - A field has one value: of two with the same name, only keywords see the second.
-//! - [`TextFilter`] does not fold the case of letters outside of ASCII.
 
 mod condition;
 mod detection;
@@ -69,7 +68,6 @@ mod matching;
 mod pattern;
 mod rule;
 mod set;
-mod text;
 mod value;
 mod yaml;
 
@@ -77,7 +75,6 @@ pub use error::{RuleError, RuleErrorKind};
 pub use matching::{Event, Scratch};
 pub use rule::{Level, LogSource, Rule, Status};
 pub use set::{Loaded, RuleIndex, RuleSet, Selection};
-pub use text::TextFilter;
 
 #[cfg(test)]
 mod tests;
