@@ -11,7 +11,17 @@ const guard = readTemplate(join(REPOSITORY, 'infra/guard.yaml')).Resources
 const member = readTemplate(join(REPOSITORY, 'infra/member.yaml')).Resources
 
 test('a member forwards the events that the guard of an account takes', () => {
-  assert.deepEqual(member.SessionEventRule.Properties.EventPattern, guard.SessionEventRule.Properties.EventPattern)
+  const { EventPattern } = guard.SessionEventRule.Properties
+  assert.deepEqual(member.SessionEventRule.Properties.EventPattern, EventPattern)
+  assert.deepEqual(guard.MemberEventRule.Properties.EventPattern, EventPattern)
+})
+
+test('the role of a member has the name that the guard takes', () => {
+  const source = readFileSync(join(REPOSITORY, 'shared/aws/src/accounts.rs'), 'utf8')
+  const [, name] = /MEMBER_ROLE: &str = "([^"]+)"/.exec(source)
+  assert.equal(member.GuardAccess.Properties.RoleName, name)
+  const [take] = guard.MemberAccess.Properties.PolicyDocument.Statement
+  assert.ok(JSON.stringify(take.Resource).includes(`:role/${name}`))
 })
 
 test('the guard may look up and end in a member what it may in its own account', () => {

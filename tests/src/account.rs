@@ -48,6 +48,11 @@ impl Account {
         }
     }
 
+    /// The same in another region.
+    pub fn in_region(&self, region: &str) -> Self {
+        Self { region: region.to_owned(), ..self.clone() }
+    }
+
     /// Somebody else in the same account, by access key and session token.
     pub fn with_key(&self, key: &str, token: Option<&str>) -> Self {
         Self { key: key.to_owned(), token: token.map(str::to_owned), ..self.clone() }

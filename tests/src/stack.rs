@@ -79,28 +79,36 @@ impl Stack {
         Account::new(&self.endpoint, id, REGION)
     }
 
-    /// Deploys the template with the functions' packages, and returns the outputs of the CloudFormation stack.
+    /// Deploys the guard with the functions' packages, and returns the outputs of the CloudFormation stack.
     pub fn deploy(
         &self,
         account: &str,
         packages: &Packages,
         parameters: &[(&str, &str)],
     ) -> Result<Value, String> {
+        let archives = packages.archives();
+        let packages: Vec<_> =
+            archives.map(|(function, archive)| format!("{function}={}", archive.display())).collect();
+        let place = self.account(account);
+        self.deploy_template(&place, STACK, "infra/guard.yaml", &packages, parameters)
+    }
+
+    /// Deploys a template of the repository into an account and its region, with packages `FUNCTION=ARCHIVE`, and returns the
+    /// outputs of the CloudFormation stack.
+    pub fn deploy_template(
+        &self,
+        place: &Account,
+        stack: &str,
+        template: &str,
+        packages: &[String],
+        parameters: &[(&str, &str)],
+    ) -> Result<Value, String> {
         let mut command = Command::new(&self.python);
         command.arg(root().join("tests/stack/deploy.py"));
-        command.args([
-            "--endpoint",
-            &self.endpoint,
-            "--account",
-            account,
-            "--region",
-            REGION,
-            "--stack",
-            STACK,
-        ]);
-        command.arg("--template").arg(root().join("infra/guard.yaml"));
-        for (function, archive) in packages.archives() {
-            command.args(["--package", &format!("{function}={}", archive.display())]);
+        command.args(["--endpoint", &self.endpoint, "--account", &place.id, "--region", &place.region]);
+        command.args(["--stack", stack, "--template"]).arg(root().join(template));
+        for package in packages {
+            command.args(["--package", package]);
         }
         for (name, value) in parameters {
             command.args(["--parameter", &format!("{name}={value}")]);

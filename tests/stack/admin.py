@@ -12,6 +12,7 @@ from ministack import app
 
 import cloudtrail
 import deliveries
+import event_patches
 import faults
 import lambda_patches
 import nodes
@@ -121,6 +122,9 @@ async def route(method, parts, query, data):
             return {}
         case "POST", "session-preferences":
             session_manager.preferences["preferences"] = data
+            return {}
+        case "POST", "organization":
+            event_patches.join(data["Id"])
             return {}
         case "POST", "source-address":
             cloudtrail.set_source_address(data["address"])

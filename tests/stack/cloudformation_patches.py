@@ -4,12 +4,13 @@
 - DynamoDB: time to live, point-in-time recovery, encryption
 - SNS: KmsMasterKeyId
 - alarms over metric math: stored, never evaluated
+- conditions: the account and Region of the deployment
 
 A resource type that MiniStack does not know is still refused, with its name.
 """
 
 from ministack.services import cloudwatch, dynamodb, lambda_svc, sns
-from ministack.services.cloudformation import provisioners
+from ministack.services.cloudformation import changesets, engine, handlers, provisioners, stacks
 
 import scope
 from patching import PatchError, current, replace
@@ -20,6 +21,14 @@ def install():
     after("AWS::DynamoDB::Table", finish_table)
     after("AWS::SNS::Topic", finish_topic)
     current(cloudwatch, "_alarms")
+
+    for module in (changesets, engine, handlers, stacks):
+
+        @replace(module, "_evaluate_conditions")
+        def evaluate_conditions(original, template, parameters):
+            place = {"AWS::AccountId": {"Value": scope.account()}, "AWS::Region": {"Value": scope.region()}}
+            return original(template, {**parameters, **place})
+
 
     @replace(provisioners, "_cw_metric_alarm_record")
     def metric_alarm_record(original, name, properties):

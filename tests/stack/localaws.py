@@ -150,6 +150,7 @@ def set_environment(port, endpoint, state):
 def build_application(state):
     import cloudformation_patches
     import deliveries
+    import event_patches
     import faults
     import lambda_patches
     import metric_patches
@@ -160,6 +161,7 @@ def build_application(state):
     cloudformation_patches.install()
     metric_patches.install()
     s3_patches.install()
+    event_patches.install()
     deliveries.install()
     session_manager.install(state)
     if os.environ["AUTH"] == "true":

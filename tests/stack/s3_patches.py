@@ -1,7 +1,8 @@
-"""S3's events with the version of their object.
+"""S3's events with the version of their object, and with who wrote it.
 
 MiniStack tells classic notifications which version of an object an event is of, and leaves it out of what it
-tells EventBridge. S3 has it there as `version-id`, in buckets with versions.
+tells EventBridge. S3 has it there as `version-id`, in buckets with versions. And MiniStack has the owner of the bucket as the
+`requester`, where S3 has the account of whoever called.
 """
 
 import contextvars
@@ -9,12 +10,20 @@ import json
 
 from ministack.services import eventbridge, s3
 
+import scope
 from patching import replace
 
 version = contextvars.ContextVar("version", default=None)
+requester = contextvars.ContextVar("requester", default=None)
 
 
 def install():
+    @replace(s3, "handle_request")
+    async def handle_request(original, *arguments, **keywords):
+        # MiniStack goes over to the account of the bucket while it answers.
+        requester.set(scope.account())
+        return await original(*arguments, **keywords)
+
     @replace(s3, "_fire_s3_event")
     def fire(original, *arguments, **keywords):
         token = version.set(keywords.get("version_id"))
@@ -25,8 +34,11 @@ def install():
 
     @replace(eventbridge, "_dispatch_event")
     def dispatch(original, event, *arguments, **keywords):
-        if event.get("Source") == "aws.s3" and version.get():
+        if event.get("Source") == "aws.s3":
             detail = json.loads(event["Detail"])
-            detail["object"]["version-id"] = version.get()
+            if version.get():
+                detail["object"]["version-id"] = version.get()
+            if requester.get():
+                detail["requester"] = requester.get()
             event = {**event, "Detail": json.dumps(detail)}
         return original(event, *arguments, **keywords)

@@ -676,6 +676,56 @@ class ObjectTest(unittest.TestCase):
             self.assertEqual(told()["version-id"], version)
 
 
+class OrganizationTest(unittest.TestCase):
+    """Events from the bus of one account to that of another."""
+
+    def test_a_bus_takes_events_of_its_organisation_only(self):
+        central, member = Account("111122220031"), Account("111122220032")
+        bus = f"arn:aws:events:{REGION}:{central.number}:event-bus/members"
+        events = central.client("events")
+        statement = {
+            "Effect": "Allow",
+            "Principal": "*",
+            "Action": "events:PutEvents",
+            "Resource": bus,
+            "Condition": {"StringEquals": {"aws:PrincipalOrgID": "o-0123456789"}},
+        }
+        properties = {"Name": "members", "Policy": {"Version": "2012-10-17", "Statement": [statement]}}
+        template = {"Resources": {"Bus": {"Type": "AWS::Events::EventBus", "Properties": properties}}}
+        cloudformation = central.client("cloudformation")
+        cloudformation.create_stack(StackName="bus", TemplateBody=json.dumps(template))
+        cloudformation.get_waiter("stack_create_complete").wait(
+            StackName="bus", WaiterConfig={"Delay": 0.1, "MaxAttempts": 100}
+        )
+        taken = central.client("sqs").create_queue(QueueName="taken")["QueueUrl"]
+        events.put_rule(
+            Name="members", EventBusName="members", EventPattern=json.dumps({"source": ["aws.ssm"]})
+        )
+        target = {"Id": "queue", "Arn": f"arn:aws:sqs:{REGION}:{central.number}:taken"}
+        events.put_targets(Rule="members", EventBusName="members", Targets=[target])
+
+        kept = member.client("sqs").create_queue(QueueName="kept")["QueueUrl"]
+        member.client("events").put_rule(Name="forward", EventPattern=json.dumps({"source": ["aws.ssm"]}))
+        target = {
+            "Id": "guard",
+            "Arn": bus,
+            "RoleArn": f"arn:aws:iam::{member.number}:role/forward",
+            "DeadLetterConfig": {"Arn": f"arn:aws:sqs:{REGION}:{member.number}:kept"},
+        }
+        member.client("events").put_targets(Rule="forward", Targets=[target])
+
+        member.send({"eventID": "stranger"})
+        self.assertEqual(central.messages(taken), [])
+        (message,) = member.messages(kept)
+        self.assertEqual(json.loads(message["Body"])["detail"]["eventID"], "stranger")
+
+        member.admin("POST", "organization", {"Id": "o-0123456789"})
+        member.send({"eventID": "member"})
+        (message,) = central.messages(taken)
+        envelope = json.loads(message["Body"])
+        self.assertEqual((envelope["account"], envelope["region"]), (member.number, REGION))
+
+
 class EnforcedIamTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):

@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 
+use aws::accounts::account_of;
 use aws::clients::{Clients, Variable};
 use aws::environment::Environment;
 use aws::greeting::greet;
@@ -75,7 +76,8 @@ impl App {
             redact::prepare();
             load_policies(folder, &tags, &networks)
         });
-        for failure in greet(&clients, &ledger, &config.topic, &config.role).await {
+        for failure in greet(clients.accounts.own(), &clients.sns, &ledger, &config.topic, &config.role).await
+        {
             // Whatever this is, the first event that needs the service fails, is retried and is kept.
             error!(
                 operation = failure.operation,
@@ -100,13 +102,14 @@ fn load_policies(folder: PathBuf, tags: &str, networks: &str) -> Result<Policies
 impl Config {
     fn read(environment: &mut Environment<'_>) -> Option<Self> {
         let (table, topic) = (environment.required("LEDGER_TABLE"), environment.required("ALERT_TOPIC_ARN"));
-        let role = environment.required("GUARD_ROLE_ARN");
+        let role = environment
+            .parsed("GUARD_ROLE_ARN", "the ARN of a role", |arn| account_of(arn).map(|_| arn.to_owned()));
         let mode = environment.parsed("MODE", "`observe` or `enforce`", Mode::parse);
         let keep = environment.days("LEDGER_DAYS");
         Some(Self {
             table,
             topic,
-            role,
+            role: role?,
             mode: mode?,
             keep: keep?,
             policies: environment.folder("POLICIES_FOLDER", "policies"),

@@ -48,7 +48,8 @@ pub(crate) async fn handle(app: &App, delivery: LambdaEvent<Value>) -> Result<()
     let owner = delivery.context.request_id.as_str();
     let envelope = EventBridgeEvent::<Value>::deserialize(&delivery.payload);
     let record = envelope.map_err(|_| RecordError::Missing { record: "?".to_owned(), field: "detail" });
-    let event = record.and_then(|envelope| cloudtrail::session_event(&envelope.detail));
+    let event =
+        record.and_then(|envelope| cloudtrail::delivered(envelope.account.as_deref(), &envelope.detail));
     let result = match event {
         Ok(Some(event)) => {
             let run = Run { app, held: Held { event: &event.id, owner, lease: LEASE }, invoked };
@@ -82,7 +83,8 @@ impl Run<'_> {
             (None, Some(_)) => Before::Ended,
             (None, None) => Before::Open,
         };
-        let outcome = ssm::carry_out(&self.app.clients.ssm, &response, before).await;
+        let there = self.app.clients.accounts.clients(&event.account, &event.region);
+        let outcome = ssm::carry_out(&there.ssm, &response, before).await;
         let unfinished = unfinished(&session, &decision, &outcome, failed);
         self.record_and_tell(&session, &decision, &response, &outcome, &progress, unfinished.is_some())
             .await?;
@@ -133,7 +135,9 @@ impl Run<'_> {
     /// Asks the ledger and AWS everything at once that can be asked at once.
     async fn find_out(&self, event: &SessionEvent) -> Result<Found<Session>, Failure> {
         let mut session = Session::new(event.clone(), None);
-        session.is_own = event.principal.is_session_of(&self.app.role);
+        let elsewhere = self.app.clients.accounts.role_in(&event.account);
+        let roles = [Some(self.app.role.as_str()), elsewhere.as_deref()];
+        session.is_own = roles.into_iter().flatten().any(|role| event.principal.is_session_of(role));
         if !self.app.policies.judge(&session) {
             return Ok(Found { value: session, failed: 0 });
         }

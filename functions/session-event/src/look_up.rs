@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use aws::accounts::AccountClients;
 use aws::error::AwsError;
 use aws::{principal, ssm, target};
 use lambda_runtime::tracing::warn;
@@ -31,9 +32,10 @@ pub(crate) async fn target(app: &App, event: &SessionEvent, id: TargetId) -> Fou
         TargetId::Instance(node) | TargetId::ManagedNode(node) => Some(node.clone()),
         TargetId::EcsTask { .. } | TargetId::Other(_) => None,
     };
+    let ssm = clients(app, event).ssm;
     let facts = async {
         match &node {
-            Some(node) => target::facts(&app.clients.ssm, node).await,
+            Some(node) => target::facts(&ssm, node).await,
             None => Ok(None),
         }
     };
@@ -51,7 +53,7 @@ pub(crate) async fn tags(app: &App, event: &SessionEvent, id: &TargetId) -> Foun
     let Some(arn) = id.arn(&event.region, &event.account) else {
         return Found { value: Tags::Unknown("the target is of an unknown form".to_owned()), failed: 0 };
     };
-    found(target::tags(&app.clients.tagging, &arn).await, Tags::Known, Tags::Unknown)
+    found(target::tags(&clients(app, event).tagging, &arn).await, Tags::Known, Tags::Unknown)
 }
 
 /// The target of a session whose own event does not name it: the ledger knows it from the start, AWS while the
@@ -67,7 +69,7 @@ pub(crate) async fn target_of_session(
     let (EventKind::Resumed { session }, None) = (&event.kind, event.target()) else {
         return Found { value: None, failed: 0 };
     };
-    match ssm::find(&app.clients.ssm, session).await {
+    match ssm::find(&clients(app, event).ssm, session).await {
         Ok(found) => {
             let target = found.and_then(|found| found.target);
             Found { value: target.as_deref().map(TargetId::parse), failed: 0 }
@@ -91,7 +93,7 @@ async fn principal_tags(app: &App, event: &SessionEvent, principal: &Principal) 
     if !app.policies.needs(Lookup::PrincipalTags) {
         return unknown("no policy reads them");
     }
-    let iam = &app.clients.iam;
+    let iam = &clients(app, event).iam;
     let answer = match principal.kind {
         PrincipalKind::IamUser
         | PrincipalKind::AssumedRole
@@ -123,11 +125,16 @@ async fn groups(app: &App, event: &SessionEvent, principal: &Principal) -> Found
     }
     let answer = match principal.kind {
         PrincipalKind::IamUser if !is_local(event) => return unknown("the principal is of another account"),
-        PrincipalKind::IamUser => principal::groups(&app.clients.iam, &principal.name).await,
+        PrincipalKind::IamUser => principal::groups(&clients(app, event).iam, &principal.name).await,
         // Only users are in groups.
         _ => Ok(Vec::new()),
     };
     found(answer, Groups::Known, Groups::Unknown)
+}
+
+/// Whom to ask about an event: its own account, in its own Region.
+fn clients(app: &App, event: &SessionEvent) -> AccountClients {
+    app.clients.accounts.clients(&event.account, &event.region)
 }
 
 /// What an answer says; a look-up that failed leaves the fact unknown.

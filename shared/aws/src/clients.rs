@@ -22,6 +22,8 @@ use aws_types::region::Region;
 use aws_types::sdk_config::SharedHttpClient;
 use session::target::partition;
 
+use crate::accounts::Accounts;
+
 /// The certificate authorities that sign AWS's endpoints, from Amazon Trust Services.
 const AMAZON_ROOTS: &str = include_str!("../amazon-roots.pem");
 
@@ -34,18 +36,14 @@ const ATTEMPTS: u32 = 4;
 pub type Variable<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// The clients of every service that is called about a session's events.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Clients {
     /// DynamoDB, for the ledger.
     pub dynamodb: aws_sdk_dynamodb::Client,
-    /// IAM, for facts of principals.
-    pub iam: aws_sdk_iam::Client,
     /// SNS, for alerts.
     pub sns: aws_sdk_sns::Client,
-    /// Systems Manager, for sessions and nodes.
-    pub ssm: aws_sdk_ssm::Client,
-    /// The Resource Groups Tagging API, for tags.
-    pub tagging: aws_sdk_resourcegroupstagging::Client,
+    /// The accounts and Regions that sessions are in.
+    pub accounts: Accounts,
 }
 
 /// The clients of every service that is called about a session's log.
@@ -61,30 +59,30 @@ pub struct LogClients {
 
 /// The configuration of one client, from what all clients share.
 macro_rules! config {
-    ($sdk:ident, $service:literal, $shared:expr, $variable:expr) => {{
+    ($sdk:ident, $endpoint:expr, $shared:expr) => {{
         let mut config = $sdk::config::Builder::from($shared);
-        config.set_endpoint_url(endpoint($variable, $service));
+        config.set_endpoint_url($endpoint);
         config
     }};
 }
 
 /// A client, from what all clients share.
 macro_rules! client {
-    ($sdk:ident, $service:literal, $shared:expr, $variable:expr) => {
-        $sdk::Client::from_conf(config!($sdk, $service, $shared, $variable).build())
+    ($sdk:ident, $endpoint:expr, $shared:expr) => {
+        $sdk::Client::from_conf($crate::clients::config!($sdk, $endpoint, $shared).build())
     };
 }
+
+pub(crate) use {client, config};
 
 impl Clients {
     /// Builds the clients from the variables that Lambda sets; the names of those that are missing otherwise.
     pub fn from_environment(variable: Variable<'_>) -> Result<Self, Vec<&'static str>> {
         let shared = shared(variable)?;
         Ok(Self {
-            dynamodb: client!(aws_sdk_dynamodb, "DYNAMODB", &shared, variable),
-            iam: client!(aws_sdk_iam, "IAM", &shared, variable),
-            sns: client!(aws_sdk_sns, "SNS", &shared, variable),
-            ssm: client!(aws_sdk_ssm, "SSM", &shared, variable),
-            tagging: client!(aws_sdk_resourcegroupstagging, "RESOURCE_GROUPS_TAGGING_API", &shared, variable),
+            dynamodb: client!(aws_sdk_dynamodb, endpoint(variable, "DYNAMODB"), &shared),
+            sns: client!(aws_sdk_sns, endpoint(variable, "SNS"), &shared),
+            accounts: Accounts::new(shared, variable),
         })
     }
 }
@@ -94,14 +92,14 @@ impl LogClients {
     pub fn from_environment(variable: Variable<'_>) -> Result<Self, Vec<&'static str>> {
         let shared = shared(variable)?;
         // A bucket is part of an endpoint's name only where somebody serves such names.
-        let s3 = config!(aws_sdk_s3, "S3", &shared, variable)
+        let s3 = config!(aws_sdk_s3, endpoint(variable, "S3"), &shared)
             .force_path_style(endpoint(variable, "S3").is_some())
             // TLS carries what was sent; a checksum would be reckoned over gigabytes for that.
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
         Ok(Self {
-            dynamodb: client!(aws_sdk_dynamodb, "DYNAMODB", &shared, variable),
+            dynamodb: client!(aws_sdk_dynamodb, endpoint(variable, "DYNAMODB"), &shared),
             s3: aws_sdk_s3::Client::from_conf(s3.build()),
-            sns: client!(aws_sdk_sns, "SNS", &shared, variable),
+            sns: client!(aws_sdk_sns, endpoint(variable, "SNS"), &shared),
         })
     }
 }
@@ -143,7 +141,7 @@ fn http_client(variable: Variable<'_>, region: &str) -> SharedHttpClient {
     }
 }
 
-fn endpoint(variable: Variable<'_>, service: &str) -> Option<String> {
+pub(crate) fn endpoint(variable: Variable<'_>, service: &str) -> Option<String> {
     let own = variable(&format!("AWS_ENDPOINT_URL_{service}"));
     own.or_else(|| variable("AWS_ENDPOINT_URL")).filter(|url| !url.is_empty())
 }

@@ -3,9 +3,9 @@
 use std::error::Error;
 use std::fmt;
 
+use aws_credential_types::provider::error::CredentialsError;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
-use aws_smithy_types::error::display::DisplayErrorContext;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
 /// Codes by which AWS says "not now". They come unmodelled, so only the code tells.
@@ -41,11 +41,20 @@ impl AwsError {
         E: ProvideErrorMetadata + Error + Send + Sync + 'static,
     {
         let status = error.raw_response().map_or(0, |response| response.status().as_u16());
+        // Credentials of another account are the answer to a call of their own: then that one failed.
+        if let Some(role) = caused_by::<Self>(&error) {
+            let (operation, retryable) = (role.operation, role.retryable);
+            let (subject, code) = (role.subject.clone(), role.code.clone());
+            return Self { operation, subject, code, retryable, source: Box::new(error) };
+        }
         let (code, retryable) = match &error {
             SdkError::ServiceError(service) => {
                 let code = service.err().code().unwrap_or("UnknownError").to_owned();
                 let retryable = THROTTLED.contains(&code.as_str()) || status == 429 || status >= 500;
                 (code, retryable)
+            }
+            _ if caused_by::<CredentialsError>(&error).is_some() => {
+                ("no credentials for the account".to_owned(), false)
             }
             SdkError::TimeoutError(_) => ("no answer in time".to_owned(), true),
             SdkError::DispatchFailure(_) => ("no connection".to_owned(), true),
@@ -62,8 +71,27 @@ impl AwsError {
 
     /// The whole chain of causes, for the log: an SDK's error alone prints "service error".
     pub fn causes(&self) -> String {
-        DisplayErrorContext(self.source.as_ref()).to_string()
+        let mut text = self.source.to_string();
+        let mut cause = self.source.source();
+        while let Some(this) = cause {
+            text.push_str(": ");
+            text.push_str(&this.to_string());
+            cause = this.source();
+        }
+        text
     }
+}
+
+/// The first cause of a type.
+fn caused_by<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
+    let mut cause = error.source();
+    while let Some(this) = cause {
+        if let Some(found) = this.downcast_ref() {
+            return Some(found);
+        }
+        cause = this.source();
+    }
+    None
 }
 
 impl fmt::Display for AwsError {
@@ -106,6 +134,7 @@ mod tests {
             assert_eq!(error.reason(), format!("ssm:TerminateSession: {code}"));
             assert_eq!(error.retryable, retryable, "{code}");
             assert!(error.causes().contains("secret text"), "the log has the whole chain");
+            assert!(!error.causes().contains("Response {"), "and not the answer itself");
         }
     }
 }

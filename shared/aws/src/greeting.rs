@@ -4,22 +4,29 @@
 //! does not delay the first session that has to be ended. The calls also show, before anything depends on it, whether
 //! the table and the topic are there and may be used.
 
-use crate::clients::{Clients, LogClients};
+use crate::accounts::AccountClients;
+use crate::clients::LogClients;
 use crate::error::AwsError;
 use crate::ledger::Ledger;
 use crate::principal;
 
-/// Calls every service at once and tells which calls failed. The ledger is called twice: an event's claim and its
+/// Calls every service of the guard's own account at once and tells which calls failed. The ledger is called twice: an event's claim and its
 /// session's record are asked for at the same time, which takes two connections. IAM is asked about `role`, the
 /// function's own.
-pub async fn greet(clients: &Clients, ledger: &Ledger, topic: &str, role: &str) -> Vec<AwsError> {
+pub async fn greet(
+    own: &AccountClients,
+    sns: &aws_sdk_sns::Client,
+    ledger: &Ledger,
+    topic: &str,
+    role: &str,
+) -> Vec<AwsError> {
     let (claims, records, topic, tagging, ssm, iam) = tokio::join!(
         ledger.greet(),
         ledger.greet(),
-        topic_is_there(&clients.sns, topic),
-        lists_tags(clients),
-        lists_nodes(clients),
-        has_tags(clients, role)
+        topic_is_there(sns, topic),
+        lists_tags(own),
+        lists_nodes(own),
+        has_tags(own, role)
     );
     [claims.and(records), topic, tagging, ssm, iam].into_iter().filter_map(Result::err).collect()
 }
@@ -30,9 +37,9 @@ pub async fn greet_for_logs(clients: &LogClients, ledger: &Ledger, topic: &str) 
     [ledger, topic].into_iter().filter_map(Result::err).collect()
 }
 
-async fn has_tags(clients: &Clients, role: &str) -> Result<(), AwsError> {
+async fn has_tags(own: &AccountClients, role: &str) -> Result<(), AwsError> {
     let name = role.rsplit('/').next().unwrap_or(role);
-    principal::role_tags(&clients.iam, name).await.map(|_| ())
+    principal::role_tags(&own.iam, name).await.map(|_| ())
 }
 
 async fn topic_is_there(sns: &aws_sdk_sns::Client, topic: &str) -> Result<(), AwsError> {
@@ -41,14 +48,14 @@ async fn topic_is_there(sns: &aws_sdk_sns::Client, topic: &str) -> Result<(), Aw
     Ok(())
 }
 
-async fn lists_tags(clients: &Clients) -> Result<(), AwsError> {
-    let request = clients.tagging.get_resources().resources_per_page(1);
+async fn lists_tags(own: &AccountClients) -> Result<(), AwsError> {
+    let request = own.tagging.get_resources().resources_per_page(1);
     request.send().await.map_err(|error| AwsError::new("tag:GetResources", "any resource", error))?;
     Ok(())
 }
 
-async fn lists_nodes(clients: &Clients) -> Result<(), AwsError> {
-    let request = clients.ssm.describe_instance_information().max_results(5);
+async fn lists_nodes(own: &AccountClients) -> Result<(), AwsError> {
+    let request = own.ssm.describe_instance_information().max_results(5);
     let failed = |error| AwsError::new("ssm:DescribeInstanceInformation", "any node", error);
     request.send().await.map_err(failed)?;
     Ok(())
@@ -81,18 +88,17 @@ mod tests {
         let iam = mock!(aws_sdk_iam::Client::list_role_tags)
             .match_requests(|request| request.role_name() == Some("guard"))
             .then_output(|| ListRoleTagsOutput::builder().set_tags(Some(Vec::new())).build().unwrap());
-        let clients = Clients {
-            dynamodb: mock_client!(aws_sdk_dynamodb, RuleMode::MatchAny, [&table]),
+        let sns = mock_client!(aws_sdk_sns, [&topic]);
+        let own = AccountClients {
             iam: mock_client!(aws_sdk_iam, [&iam]),
-            sns: mock_client!(aws_sdk_sns, [&topic]),
             ssm: mock_client!(aws_sdk_ssm, [&nodes]),
             tagging: mock_client!(aws_sdk_resourcegroupstagging, [&tags]),
         };
-        let client = clients.dynamodb.clone();
+        let client = mock_client!(aws_sdk_dynamodb, RuleMode::MatchAny, [&table]);
         let ledger = Ledger { client, table: "ledger".into(), keep: SignedDuration::from_hours(24) };
         let (topic_arn, role) =
             ("arn:aws:sns:eu-west-1:111122223333:gone", "arn:aws:iam::111122223333:role/ops/guard");
-        let failures = greet(&clients, &ledger, topic_arn, role).await;
+        let failures = greet(&own, &sns, &ledger, topic_arn, role).await;
         let failures: Vec<_> = failures.iter().map(ToString::to_string).collect();
         assert_eq!(
             failures,

@@ -3,6 +3,7 @@
 //! What an answer means for a session is decided in [`session`]; here calls are made, errors are named and classed,
 //! and nothing is retried by hand that the SDK or Lambda retries.
 
+pub mod accounts;
 pub mod alert;
 pub mod clients;
 pub mod environment;

@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::document::Document;
-use crate::event::{EventKind, SessionEvent, SessionId, Source};
+use crate::event::{EventKind, SessionEvent, SessionId, Source, is_account, is_region};
 use crate::principal::{Identity, Principal};
 use crate::redact;
 use crate::target::TargetId;
@@ -47,6 +47,30 @@ pub enum RecordError {
         /// What it holds, fit to be shown.
         value: String,
     },
+    /// The record is of another account than the one that EventBridge took it from.
+    #[error("record `{record}` is of account {account}, and came from account `{sender}`")]
+    Foreign {
+        /// The record's `eventID`.
+        record: String,
+        /// The account that the record names.
+        account: String,
+        /// The account in EventBridge's envelope, fit to be shown.
+        sender: String,
+    },
+}
+
+/// Reads the record that an event of EventBridge carries. The envelope names the account that sent it, which no sender
+/// can choose: what it sends of another account's sessions is not believed.
+pub fn delivered(sender: Option<&str>, record: &Value) -> Result<Option<SessionEvent>, RecordError> {
+    let event = session_event(record)?;
+    match (event, sender) {
+        (Some(event), Some(sender)) if event.account != sender => Err(RecordError::Foreign {
+            record: redact::shown(&event.id, 64),
+            account: event.account,
+            sender: redact::shown(sender, 64),
+        }),
+        (event, _) => Ok(event),
+    }
 }
 
 /// Reads one record.
@@ -252,15 +276,6 @@ fn major(version: &str) -> &str {
     version.split('.').next().unwrap_or(version)
 }
 
-fn is_account(text: &str) -> bool {
-    text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit())
-}
-
-fn is_region(text: &str) -> bool {
-    text.len() <= 64
-        && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
-}
-
 fn is_event_id(text: &str) -> bool {
     text.len() <= 128 && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
@@ -317,6 +332,17 @@ mod tests {
 
     fn read(record: &Value) -> SessionEvent {
         session_event(record).unwrap().unwrap()
+    }
+
+    #[test]
+    fn an_account_tells_of_its_own_sessions_only() {
+        assert_eq!(delivered(Some("111122223333"), &started()).unwrap(), Some(read(&started())));
+        assert_eq!(delivered(None, &started()).unwrap(), Some(read(&started())));
+        let error = delivered(Some("444455556666"), &started()).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "record `7ad1600d-0000-4000-8000-000000000001` is of account 111122223333, and came from account `444455556666`"
+        );
     }
 
     #[test]

@@ -4,6 +4,9 @@
 //! Whoever may write to the bucket may write any name, so the name says which session the log claims to be of, and
 //! [`crate::transcript`] holds that against what is known of the session.
 //!
+//! Which account wrote the log is not claimed: S3 says it. In the bucket of an organisation it writes below its own id and
+//! the Region of its sessions, `<account>/<region>/`.
+//!
 //! Own tolerant types: S3 leaves out what it does not know, and adds fields without a new version.
 
 use std::fmt;
@@ -12,7 +15,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::event::SessionId;
+use crate::event::{SessionId, is_account, is_region};
 
 /// An object that was written to the log bucket.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,9 +28,9 @@ pub struct LogObject {
     pub version: Option<String>,
     /// Its size in bytes.
     pub size: u64,
-    /// The account of the bucket, which is the one of the sessions.
+    /// The account that wrote it, whose session it is.
     pub account: String,
-    /// The region of the bucket.
+    /// The region of the session.
     pub region: String,
     /// When it was written.
     pub time: Timestamp,
@@ -57,6 +60,7 @@ struct Envelope {
 struct Detail {
     bucket: Bucket,
     object: Object,
+    requester: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -86,6 +90,9 @@ pub fn log_object(envelope: &Value) -> Result<Option<LogObject>, ObjectError> {
         })?;
     let Object { key, size, version } = detail.object;
     let Some(session) = session_of(&key) else { return Ok(None) };
+    // A service that copies objects is named, and wrote for the account of the bucket.
+    let account = detail.requester.filter(|requester| is_account(requester)).unwrap_or(account);
+    let region = region_of(&key, &account).map_or(region, str::to_owned);
     Ok(Some(LogObject { bucket: detail.bucket.name, key, version, size, account, region, time, session }))
 }
 
@@ -96,6 +103,12 @@ fn session_of(key: &str) -> Option<SessionId> {
     let (_, suffix) = name.rsplit_once('-')?;
     let fits = suffix.len() >= 17 && suffix.bytes().all(|byte| byte.is_ascii_alphanumeric());
     fits.then(|| SessionId::new(name)).flatten()
+}
+
+/// The region that a key names after its account.
+fn region_of<'a>(key: &'a str, account: &str) -> Option<&'a str> {
+    let (region, _) = key.strip_prefix(account)?.strip_prefix('/')?.split_once('/')?;
+    (!region.is_empty() && is_region(region)).then_some(region)
 }
 
 /// A key as classic S3 notifications write it, read back: `+` is a blank, `%2B` a plus. `None` when that changes nothing.
@@ -190,6 +203,28 @@ mod tests {
         let object = log_object(&envelope("alice-0e34861185201706f.log")).unwrap().unwrap();
         assert_eq!(object.id(), "s3://logs/alice-0e34861185201706f.log@v1");
         assert_eq!((object.size, object.account.as_str()), (184, "111122223333"));
+    }
+
+    /// The log of a session is that of the account that wrote it.
+    #[test]
+    fn a_log_is_of_the_account_that_wrote_it() {
+        for (requester, key, expected) in [
+            ("111122223333", "", ("111122223333", "eu-west-1")),
+            ("444455556666", "", ("444455556666", "eu-west-1")),
+            ("444455556666", "444455556666/us-east-1/", ("444455556666", "us-east-1")),
+            ("444455556666", "444455556666/us-east-1/linux/", ("444455556666", "us-east-1")),
+            // Another account's folder is a name that anybody may choose.
+            ("111122223333", "444455556666/us-east-1/", ("111122223333", "eu-west-1")),
+            ("444455556666", "444455556666/", ("444455556666", "eu-west-1")),
+            ("444455556666", "444455556666//", ("444455556666", "eu-west-1")),
+            ("444455556666", "444455556666/US EAST/", ("444455556666", "eu-west-1")),
+            ("s3.amazonaws.com", "", ("111122223333", "eu-west-1")),
+        ] {
+            let mut event = envelope(&format!("{key}alice-0e34861185201706f.log"));
+            event["detail"]["requester"] = json!(requester);
+            let object = log_object(&event).unwrap().unwrap();
+            assert_eq!((object.account.as_str(), object.region.as_str()), expected, "{requester} {key}");
+        }
     }
 
     #[test]

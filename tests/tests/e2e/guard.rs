@@ -24,6 +24,9 @@ static SHARED: LazyLock<(Stack, Packages)> = LazyLock::new(|| {
     (Stack::start(0).unwrap(), packages)
 });
 
+/// The same build on a stack that checks every call against the caller's policies.
+static ENFORCING: LazyLock<Stack> = LazyLock::new(|| Stack::start_with(0, &["--enforce-iam"]).unwrap());
+
 /// The folder of a function's package.
 pub(crate) fn package(function: &str) -> PathBuf {
     SHARED.1.folder(function)
@@ -95,9 +98,24 @@ pub(crate) fn refused(number: usize) -> Value {
     record
 }
 
+/// An account that nobody has used yet.
+fn new_account(stack: &Stack) -> Account {
+    stack.account(&ACCOUNTS.fetch_add(1, Ordering::Relaxed).to_string())
+}
+
+/// The same on the stack that enforces IAM.
+pub(crate) fn new_enforced_account() -> Account {
+    new_account(&ENFORCING)
+}
+
+/// Deploys a template of the repository into an account of the stack that enforces IAM.
+pub(crate) fn deploy_template(place: &Account, template: &str, parameters: &[(&str, &str)]) -> Value {
+    ENFORCING.deploy_template(place, "member", template, &[], parameters).unwrap()
+}
+
 /// A guard in an account of its own.
 pub(crate) struct Guard {
-    account: Account,
+    pub(crate) account: Account,
     outputs: Value,
     alerts: String,
 }
@@ -108,13 +126,24 @@ impl Guard {
     }
 
     pub(crate) fn deploy_with(parameters: &[(&str, &str)]) -> Self {
-        let (stack, packages) = &*SHARED;
-        let account = stack.account(&ACCOUNTS.fetch_add(1, Ordering::Relaxed).to_string());
-        let outputs = stack.deploy(&account.id, packages, parameters).unwrap();
-        let queue = account.json("sqs", "AmazonSQS.CreateQueue", &json!({"QueueName": "alerts"})).unwrap();
+        Self::deploy_into(new_account(&SHARED.0), &SHARED.0, parameters)
+    }
+
+    /// A guard whose functions are held to their roles.
+    pub(crate) fn deploy_enforced(account: Account, parameters: &[(&str, &str)]) -> Self {
+        Self::deploy_into(account, &ENFORCING, parameters)
+    }
+
+    fn deploy_into(account: Account, stack: &Stack, parameters: &[(&str, &str)]) -> Self {
+        let outputs = stack.deploy(&account.id, &SHARED.1, parameters).unwrap();
+        let arn = format!("arn:aws:sqs:eu-west-1:{}:alerts", account.id);
+        let topic_sends = json!({"Statement": [{
+            "Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"}, "Action": "sqs:SendMessage", "Resource": arn,
+        }]});
+        let queue = json!({"QueueName": "alerts", "Attributes": {"Policy": topic_sends.to_string()}});
+        let queue = account.json("sqs", "AmazonSQS.CreateQueue", &queue).unwrap();
         let alerts = queue["QueueUrl"].as_str().unwrap().to_owned();
         let guard = Self { account, outputs, alerts };
-        let arn = format!("arn:aws:sqs:eu-west-1:{}:alerts", guard.account.id);
         let subscription = [
             ("TopicArn", guard.output("AlertTopicArn")),
             ("Protocol", "sqs"),
@@ -130,7 +159,7 @@ impl Guard {
         guard
     }
 
-    fn output(&self, name: &str) -> &str {
+    pub(crate) fn output(&self, name: &str) -> &str {
         self.outputs[name].as_str().unwrap_or_else(|| panic!("no output {name} in {}", self.outputs))
     }
 
@@ -298,14 +327,7 @@ impl Guard {
     }
 
     pub(crate) fn status(&self, session: &str) -> String {
-        for state in ["Active", "History"] {
-            let filter = json!({"State": state, "Filters": [{"key": "SessionId", "value": session}]});
-            let answer = self.account.json("ssm", "AmazonSSM.DescribeSessions", &filter).unwrap();
-            if let Some(status) = answer["Sessions"][0]["Status"].as_str() {
-                return status.to_owned();
-            }
-        }
-        panic!("there is no session {session}");
+        status(&self.account, session)
     }
 
     /// The names of all calls of the guard, oldest first.
@@ -342,7 +364,7 @@ impl Guard {
         }
     }
 
-    fn drain(&self, queue: &str) -> Vec<Value> {
+    pub(crate) fn drain(&self, queue: &str) -> Vec<Value> {
         let mut all = Vec::new();
         loop {
             let some = self.receive(queue);
@@ -368,6 +390,18 @@ impl Guard {
     }
 }
 
+/// What Session Manager of an account and region says of a session.
+pub(crate) fn status(place: &Account, session: &str) -> String {
+    for state in ["Active", "History"] {
+        let filter = json!({"State": state, "Filters": [{"key": "SessionId", "value": session}]});
+        let answer = place.json("ssm", "AmazonSSM.DescribeSessions", &filter).unwrap();
+        if let Some(status) = answer["Sessions"][0]["Status"].as_str() {
+            return status.to_owned();
+        }
+    }
+    panic!("there is no session {session}");
+}
+
 /// The ledger as it was read.
 pub(crate) struct Ledger {
     account: String,
@@ -375,6 +409,10 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
     fn item(&self, key: &str) -> &Value {
         let found = self.items.iter().find(|item| item["pk"] == key);
         found.unwrap_or_else(|| panic!("no item {key} in {:#?}", self.items))
@@ -396,7 +434,12 @@ impl Ledger {
 
     /// What is known of a session.
     pub(crate) fn session(&self, session: &str) -> &Value {
-        self.item(&format!("session#{}#eu-west-1#{session}", self.account))
+        self.session_in(&self.account, "eu-west-1", session)
+    }
+
+    /// What is known of a session of an account and a region.
+    pub(crate) fn session_in(&self, account: &str, region: &str, session: &str) -> &Value {
+        self.item(&format!("session#{account}#{region}#{session}"))
     }
 }
 
