@@ -97,6 +97,20 @@ impl Account {
         self.send("GET", Call { what: key, service: "s3", path: &path, headers: &[] }, None)
     }
 
+    /// Makes a bucket that tells EventBridge of its objects.
+    pub fn create_bucket(&self, bucket: &str) -> Result<(), String> {
+        let place = format!(
+            "<CreateBucketConfiguration><LocationConstraint>{}</LocationConstraint></CreateBucketConfiguration>",
+            self.region
+        );
+        let events = "<NotificationConfiguration><EventBridgeConfiguration/></NotificationConfiguration>";
+        let path = format!("/{bucket}");
+        let call = Call { what: bucket, service: "s3", path: &path, headers: &[] };
+        self.send("PUT", call, Some(place.into_bytes()))?;
+        let path = format!("/{bucket}?notification=");
+        self.send("PUT", Call { path: &path, ..call }, Some(events.as_bytes().to_vec())).map(|_| ())
+    }
+
     /// Writes an object.
     pub fn put_object(&self, bucket: &str, key: &str, content: &[u8]) -> Result<(), String> {
         let path = format!("/{bucket}/{}", encoded(key).replace("%2F", "/"));

@@ -28,6 +28,27 @@ impl Packages {
     }
 }
 
+impl Packages {
+    /// The package of a function with one more file, put together in an empty folder: what a team that adds a policy deploys.
+    pub fn with_file(
+        &self,
+        function: &str,
+        folder: &Path,
+        name: &str,
+        content: &str,
+    ) -> Result<PathBuf, String> {
+        let file = folder.join(name);
+        let add = || {
+            copy(&self.folder(function), folder)?;
+            file.parent().map_or(Ok(()), fs::create_dir_all)?;
+            fs::write(&file, content)
+        };
+        add().map_err(|error| format!("{}: {error}", file.display()))?;
+        let files = FUNCTIONS.iter().find(|(known, _)| *known == function).map_or("", |(_, files)| files);
+        zip(folder, files)
+    }
+}
+
 /// Builds the functions and puts their packages together: the folders that the template's `CodeUri`s name, and their zips.
 pub fn build() -> Result<Packages, String> {
     let status = cargo().status().map_err(|error| format!("cargo cannot be started: {error}"))?;

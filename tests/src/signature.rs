@@ -1,4 +1,4 @@
-//! Signature Version 4, as far as calls to the local stack need it: no query string, no encoded path.
+//! Signature Version 4, as far as calls to the local stack need it: at most one parameter in the query string, no encoded path.
 //!
 //! How it works: <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html>.
 
@@ -31,7 +31,8 @@ impl Signer<'_> {
         let signed: Vec<_> = headers.iter().map(|(name, _)| *name).collect();
         let signed = signed.join(";");
         let headers: String = headers.iter().map(|(name, value)| format!("{name}:{value}\n")).collect();
-        let canonical = format!("{method}\n{path}\n\n{headers}\n{signed}\n{body_hash}");
+        let (path, query) = path.split_once('?').unwrap_or((path, ""));
+        let canonical = format!("{method}\n{path}\n{query}\n{headers}\n{signed}\n{body_hash}");
         let date = time.split('T').next().unwrap_or_default();
         let scope = format!("{date}/{region}/{service}/aws4_request");
         let text = format!("AWS4-HMAC-SHA256\n{time}\n{scope}\n{}", hash(canonical.as_bytes()));

@@ -166,8 +166,10 @@ def build_application(state):
     session_manager.install(state)
     if os.environ["AUTH"] == "true":
         import iam_patches
+        import role_patches
 
         iam_patches.install()
+        role_patches.install()
     faults.install()
 
     import admin

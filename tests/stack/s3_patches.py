@@ -3,6 +3,8 @@
 MiniStack tells classic notifications which version of an object an event is of, and leaves it out of what it
 tells EventBridge. S3 has it there as `version-id`, in buckets with versions. And MiniStack has the owner of the bucket as the
 `requester`, where S3 has the account of whoever called.
+
+An event is told before the caller has its answer, and not by a thread that nobody can wait for; on AWS it comes a moment later.
 """
 
 import contextvars
@@ -31,6 +33,16 @@ def install():
             original(*arguments, **keywords)
         finally:
             version.reset(token)
+
+    @replace(s3, "_fire_s3_event_async")
+    def fire_at_once(
+        _original, bucket, key, event, size=0, etag="", deletion_type=None, version_id=None, **extra
+    ):
+        if bucket in s3._bucket_notifications:
+            sequencer = s3._next_event_sequencer(event)
+            s3._fire_s3_event(
+                bucket, key, event, size, etag, deletion_type, version_id=version_id, sequencer=sequencer, **extra
+            )
 
     @replace(eventbridge, "_dispatch_event")
     def dispatch(original, event, *arguments, **keywords):

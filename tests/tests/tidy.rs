@@ -124,7 +124,6 @@ fn a_role_allows_what_is_called_and_nothing_else() {
     let of_logs = [
         ("s3:GetObjectVersion", "GetObject with a version"),
         ("sns:GetTopicAttributes", "the greeting"),
-        ("sqs:ChangeMessageVisibility", "Lambda reads the queue with the function's role"),
         ("sqs:DeleteMessage", "Lambda reads the queue with the function's role"),
         ("sqs:GetQueueAttributes", "Lambda reads the queue with the function's role"),
         ("sqs:ReceiveMessage", "Lambda reads the queue with the function's role"),

@@ -184,12 +184,59 @@ impl Guard {
         self.admin("sessions", &json!({"SessionId": session, "Target": UNTAGGED, "Status": "Terminated"}));
     }
 
-    /// Everything that the function printed.
+    /// Everything that the function on sessions printed.
     pub(crate) fn log(&self) -> String {
-        let request = json!({"logGroupName": self.output("LogGroup")});
+        self.printed("LogGroup")
+    }
+
+    /// Everything that the function on logs printed.
+    pub(crate) fn log_of_logs(&self) -> String {
+        self.printed("LogFunctionLogGroup")
+    }
+
+    fn printed(&self, group: &str) -> String {
+        let request = json!({"logGroupName": self.output(group)});
         let answer = self.account.json("logs", "Logs_20140328.FilterLogEvents", &request).unwrap();
         let lines = answer["events"].as_array().unwrap().iter().filter_map(|event| event["message"].as_str());
         lines.collect::<Vec<_>>().join("\n")
+    }
+
+    /// The policy of a function's role, by the names that the template has for both.
+    pub(crate) fn role_policy(&self, role: &str, policy: &str) -> Value {
+        let names = [("RoleName", self.physical(role)), ("PolicyName", policy.to_owned())];
+        let names = names.each_ref().map(|(name, value)| (*name, value.as_str()));
+        let answer = self.account.query("iam", "GetRolePolicy", &names).unwrap();
+        let document = between(&answer, "<PolicyDocument>", "</PolicyDocument>");
+        let document = session::object::decoded(document).unwrap();
+        serde_json::from_str(&document).unwrap()
+    }
+
+    /// Replaces that policy.
+    pub(crate) fn set_role_policy(&self, role: &str, policy: &str, document: &Value) {
+        let (role, document) = (self.physical(role), document.to_string());
+        let parameters = [("RoleName", role.as_str()), ("PolicyName", policy), ("PolicyDocument", &document)];
+        self.account.query("iam", "PutRolePolicy", &parameters).unwrap();
+    }
+
+    /// What CloudFormation called a resource.
+    fn physical(&self, resource: &str) -> String {
+        let names = [("StackName", e2e::stack::STACK), ("LogicalResourceId", resource)];
+        let answer = self.account.query("cloudformation", "DescribeStackResource", &names).unwrap();
+        between(&answer, "<PhysicalResourceId>", "</PhysicalResourceId>").to_owned()
+    }
+
+    /// Deploys the guard of [`Self::deploy_enforced`] again, with one more policy in its package.
+    pub(crate) fn add_policy(&self, id: &str, text: &str) {
+        let folder = tempfile::tempdir().unwrap();
+        let package = folder.path().join("session-event");
+        let archive =
+            SHARED.1.with_file("session-event", &package, &format!("policies/{id}/policy.cedar"), text);
+        let package = format!("session-event={}", archive.unwrap().display());
+        let logs = SHARED.1.archives().find(|(function, _)| *function == "log-object").unwrap().1;
+        let packages = [package, format!("log-object={}", logs.display())];
+        ENFORCING
+            .deploy_template(&self.account, e2e::stack::STACK, "infra/guard.yaml", &packages, &[])
+            .unwrap();
     }
 
     /// Somebody with a second factor.
