@@ -91,6 +91,12 @@ impl Account {
         )
     }
 
+    /// Changes something by the REST protocol, such as `("lambda", "/2015-03-31/functions/guard/configuration")`.
+    pub fn put(&self, service: &str, path: &str, body: &Value) -> Result<(), String> {
+        let call = Call { what: path, service, path, headers: &[("content-type", "application/json")] };
+        self.send("PUT", call, Some(body.to_string().into_bytes())).map(|_| ())
+    }
+
     /// Reads an object.
     pub fn object(&self, bucket: &str, key: &str) -> Result<String, String> {
         let path = format!("/{bucket}/{key}");

@@ -1,8 +1,10 @@
-"""S3's events with the version of their object, and with who wrote it.
+"""S3: its events with the version of their object and with who wrote it, and parts of versions.
 
 MiniStack tells classic notifications which version of an object an event is of, and leaves it out of what it
 tells EventBridge. S3 has it there as `version-id`, in buckets with versions. And MiniStack has the owner of the bucket as the
 `requester`, where S3 has the account of whoever called.
+
+GetObject of a version takes a range, as of any object.
 
 An event is told before the caller has its answer, and not by a thread that nobody can wait for; on AWS it comes a moment later.
 """
@@ -33,6 +35,22 @@ def install():
             original(*arguments, **keywords)
         finally:
             version.reset(token)
+
+    @replace(s3, "_get_object")
+    def get_object(original, bucket, key, headers, query=None):
+        status, answer, body = original(bucket, key, headers, query)
+        if status != 200 or not headers.get("range") or "versionId" not in (query or {}):
+            return status, answer, body
+        asked = s3._parse_range(headers["range"], len(body))
+        if asked is None:
+            error = s3._xml_body(s3._range_error_xml(bucket, key))
+            return 416, {"Content-Type": "application/xml", "Content-Range": f"bytes */{len(body)}"}, error
+        first, last = asked
+        part = body[first : last + 1]
+        place = {"Content-Length": str(len(part)), "Content-Range": f"bytes {first}-{last}/{len(body)}"}
+        # A checksum is of the whole.
+        answer = {name: value for name, value in answer.items() if "checksum" not in name.lower()}
+        return 206, {**answer, **place}, part
 
     @replace(s3, "_fire_s3_event_async")
     def fire_at_once(

@@ -675,6 +675,17 @@ class ObjectTest(unittest.TestCase):
             version = s3.put_object(Bucket="logs-30", Key="a.log", Body=b"x")["VersionId"]
             self.assertEqual(told()["version-id"], version)
 
+    def test_a_version_is_read_in_parts(self):
+        s3 = Account("111122220033").client("s3")
+        s3.create_bucket(Bucket="logs-33", CreateBucketConfiguration={"LocationConstraint": REGION})
+        s3.put_bucket_versioning(Bucket="logs-33", VersioningConfiguration={"Status": "Enabled"})
+        version = s3.put_object(Bucket="logs-33", Key="a.log", Body=b"abcdef")["VersionId"]
+        asked = {"Bucket": "logs-33", "Key": "a.log", "VersionId": version}
+        answer = s3.get_object(**asked, Range="bytes=4-")
+        self.assertEqual((answer["ContentRange"], answer["Body"].read()), ("bytes 4-5/6", b"ef"))
+        self.assertEqual(s3.get_object(**asked)["Body"].read(), b"abcdef")
+        self.assertEqual(error_of(s3.get_object, **asked, Range="bytes=6-"), "InvalidRange")
+
 
 class OrganizationTest(unittest.TestCase):
     """Events from the bus of one account to that of another."""

@@ -223,6 +223,31 @@ fn a_log_of_a_gibibyte_is_read_to_its_end() {
     assert_eq!(read[0]["commands"], 3);
 }
 
+/// A log of any size is read to its end: one that outlasts an invocation is read on by the next from where the last one came
+/// to, and told once.
+#[test]
+fn a_log_that_outlasts_an_invocation_is_read_on() {
+    let guard = Guard::deploy("enforce");
+    guard.look_again_soon();
+    guard.read_in_pieces();
+    let session = guard.open("alice-baaaaaaaaaaaaaaaaaaaaaaaal", TAGGED);
+    guard.deliver(&[record(Kind::Start, 1, &session, TAGGED)]);
+    let output = "request served in 17 ms, 200 OK\r\r\n".repeat(600);
+    let body = format!(
+        "sh-4.2$ journalctl\r\r\n{output}sh-4.2$ sudo cat /etc/shadow\r\r\nsh-4.2$ exit\r\r\nexit\r\r\n"
+    );
+    let log = enclosed(&session, TAGGED, &body);
+    guard.put_log(&session, log.as_bytes());
+    let alert = guard.next_alert();
+    assert_eq!(alert["evidences"][1]["process"]["cmd_line"], "sudo cat /etc/shadow");
+    assert!(guard.settle().is_empty());
+    assert!(guard.calls("GetObject") > 1, "{:?}", guard.all_calls());
+    assert!(guard.log_of_logs().contains("The log comes again"), "{}", guard.log_of_logs());
+    let read = transcripts(&guard, &session);
+    assert_eq!(read[0]["commands"], 3);
+    assert_eq!(read[0]["bytes"].as_u64().unwrap(), log.len() as u64);
+}
+
 /// What is dangerous in the log of a session is told once, with whose session it was: the whole way, from the keys in a real
 /// shell to the alert.
 #[test]
