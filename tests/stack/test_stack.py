@@ -303,6 +303,13 @@ class DeployTest(unittest.TestCase):
         self.assertEqual(encryption["KMSMasterKeyArn"], outputs["KeyArn"])
         topic = account.client("sns").get_topic_attributes(TopicArn=outputs["AlertTopicArn"])["Attributes"]
         self.assertEqual(topic["KmsMasterKeyId"], outputs["KeyArn"])
+        definitions = account.client("logs").describe_query_definitions(
+            queryDefinitionNamePrefix="guard/slow"
+        )["queryDefinitions"]
+        self.assertEqual(
+            [definition["logGroupNames"] for definition in definitions],
+            [[outputs["LogGroup"], outputs["LogFunctionLogGroup"]]],
+        )
 
         self.assertEqual(account.deploy(), outputs, "an update without a change")
         account.deploy("--parameter", "Mode=enforce")

@@ -155,9 +155,14 @@ impl Guard {
         self.admin("sessions", &json!({"SessionId": session, "Target": UNTAGGED, "Status": "Terminated"}));
     }
 
-    /// Everything that the function printed.
+    /// Everything that the function on events printed.
     pub(crate) fn log(&self) -> String {
-        let request = json!({"logGroupName": self.output("LogGroup")});
+        self.printed("LogGroup")
+    }
+
+    /// Everything that was printed to the log group that an output names.
+    pub(crate) fn printed(&self, output: &str) -> String {
+        let request = json!({"logGroupName": self.output(output)});
         let answer = self.account.json("logs", "Logs_20140328.FilterLogEvents", &request).unwrap();
         let lines = answer["events"].as_array().unwrap().iter().filter_map(|event| event["message"].as_str());
         lines.collect::<Vec<_>>().join("\n")
@@ -173,6 +178,11 @@ impl Guard {
         let key = between(&answer, "<AccessKeyId>", "</AccessKeyId>");
         let token = between(&answer, "<SessionToken>", "</SessionToken>");
         self.account.with_key(key, Some(token))
+    }
+
+    /// Calls an operation of a JSON protocol in the guard's account.
+    pub(crate) fn ask(&self, service: &str, operation: &str, body: &Value) -> Value {
+        self.account.json(service, operation, body).unwrap()
     }
 
     pub(crate) fn admin(&self, path: &str, body: &Value) {

@@ -12,3 +12,4 @@
 mod events;
 mod guard;
 mod logs;
+mod operations;
