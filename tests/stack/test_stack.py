@@ -420,6 +420,21 @@ class FunctionTest(unittest.TestCase):
             self.assertEqual(environment.get(name), value, name)
         self.assertTrue(environment["AWS_ACCESS_KEY_ID"].startswith("ASIA"))
 
+    def test_what_a_function_sends_to_the_daemon_is_kept_with_its_invocation(self):
+        account = Account()
+        for mode, sampled in (("Active", True), ("PassThrough", False)):
+            outputs = account.deploy("--parameter", f"Tracing={mode}")
+            account.send({"do": "trace", "text": mode})
+            account.idle()
+            trace = account.admin("GET", "traces")[-1]
+            self.assertEqual((trace["function"], trace["sampled"]), (outputs["FunctionName"], sampled))
+            (document,) = trace["documents"]
+            self.assertEqual(
+                (document["name"], document["trace_id"], document["parent_id"]),
+                (mode, trace["traceId"], trace["segmentId"]),
+            )
+        self.assertEqual(Account().admin("GET", "traces"), [], "another account's")
+
     def test_a_rule_without_its_function_uses_its_dead_letter_queue(self):
         account = Account()
         outputs = account.deploy()

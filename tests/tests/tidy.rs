@@ -119,6 +119,8 @@ fn a_role_allows_what_is_called_and_nothing_else() {
         ("kms:GenerateDataKey", "SNS uses the customer key for the caller"),
         ("logs:CreateLogStream", "Lambda writes the log with the function's role"),
         ("logs:PutLogEvents", "Lambda writes the log with the function's role"),
+        ("xray:PutTelemetryRecords", "Lambda sends traces with the function's role"),
+        ("xray:PutTraceSegments", "Lambda sends traces with the function's role"),
     ];
     let of_events = [("sqs:SendMessage", "Lambda sends what failed with the function's role")];
     let of_logs = [

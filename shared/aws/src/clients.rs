@@ -22,6 +22,8 @@ use aws_types::region::Region;
 use aws_types::sdk_config::SharedHttpClient;
 use session::target::partition;
 
+use crate::trace::Calls;
+
 /// The certificate authorities that sign AWS's endpoints, from Amazon Trust Services.
 const AMAZON_ROOTS: &str = include_str!("../amazon-roots.pem");
 
@@ -64,7 +66,7 @@ macro_rules! config {
     ($sdk:ident, $service:literal, $shared:expr, $variable:expr) => {{
         let mut config = $sdk::config::Builder::from($shared);
         config.set_endpoint_url(endpoint($variable, $service));
-        config
+        config.interceptor(Calls)
     }};
 }
 

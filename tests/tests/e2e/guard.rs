@@ -327,6 +327,11 @@ impl Guard {
         calls.map(|call| call["operation"].as_str().unwrap().to_owned()).collect()
     }
 
+    /// Every invocation, oldest first, with what its function told X-Ray.
+    pub(crate) fn traces(&self) -> Vec<Value> {
+        self.account.admin("traces").unwrap().as_array().unwrap().clone()
+    }
+
     /// How often the guard called an operation.
     pub(crate) fn calls(&self, operation: &str) -> usize {
         self.all_calls().iter().filter(|call| *call == operation).count()

@@ -13,3 +13,4 @@ mod events;
 mod guard;
 mod logs;
 mod operations;
+mod traces;
