@@ -106,3 +106,21 @@ fn a_run_that_is_not_sampled_tells_nothing() {
         assert_eq!((&trace["sampled"], &trace["documents"]), (&json!(false), &json!([])), "{trace:#}");
     }
 }
+
+/// A trace tells each call of a run to AWS, and nothing that a caller wrote: those too of a run that was killed.
+#[test]
+fn a_run_that_is_killed_leaves_what_it_did() {
+    let guard = Guard::deploy("observe");
+    let session = guard.open("alice-daaaaaaaaaaaaaaaaaaaaaaaad", UNTAGGED);
+    guard.fault(&json!({"service": "sns", "operation": "Publish", "kill": "before"}));
+    guard.deliver(&[record(Kind::Start, 1, &session, UNTAGGED)]);
+    let traces = guard.traces();
+    let [killed, retried] = &traces[..] else { panic!("{traces:#?}") };
+    let documents = killed["documents"].as_array().unwrap();
+    let [begun, calls @ ..] = &documents[..] else { panic!("{killed:#}") };
+    assert_eq!((&begun["name"], &begun["in_progress"]), (&json!("event"), &json!(true)));
+    assert!(calls.iter().any(|call| operation(call) == "TransactWriteItems"), "{calls:#?}");
+    assert!(calls.iter().all(|call| call["parent_id"] == begun["id"]), "{calls:#?}");
+    let (_, calls) = parts(&retried["segmentId"], retried["documents"].as_array().unwrap(), "event");
+    assert!(calls.iter().any(|call| operation(call) == "Publish"), "{calls:#?}");
+}
