@@ -18,6 +18,7 @@ import lambda_patches
 import nodes
 import scope
 import session_manager
+import traces
 
 
 class Refused(Exception):
@@ -101,6 +102,8 @@ async def route(method, parts, query, data):
             return await idle(float(query.get("timeout", 60)))
         case "GET", "calls":
             return faults.logged(query.get("service"), query.get("operation"))
+        case "GET", "traces":
+            return traces.daemon.traces()
         case "GET", "deliveries":
             return deliveries.made(query.get("protocol"), int(query.get("after", 0)))
         case "POST", "events":

@@ -5,11 +5,15 @@
 - SNS: KmsMasterKeyId
 - alarms over metric math: stored, never evaluated
 - conditions: the account and Region of the deployment
+- saved queries of CloudWatch Logs: kept, described, never run
 
 A resource type that MiniStack does not know is still refused, with its name.
 """
 
-from ministack.services import cloudwatch, dynamodb, lambda_svc, sns
+import json
+
+from ministack.core.responses import AccountRegionScopedDict, json_response, new_uuid
+from ministack.services import cloudwatch, cloudwatch_logs, dynamodb, lambda_svc, sns
 from ministack.services.cloudformation import changesets, engine, handlers, provisioners, stacks
 
 import scope
@@ -21,6 +25,17 @@ def install():
     after("AWS::DynamoDB::Table", finish_table)
     after("AWS::SNS::Topic", finish_topic)
     current(cloudwatch, "_alarms")
+    provisioners._RESOURCE_HANDLERS["AWS::Logs::QueryDefinition"] = {
+        "create": lambda _logical_id, properties, _stack: keep_query(new_uuid(), properties),
+        "update": lambda query_id, _old, properties, _stack: keep_query(query_id, properties),
+        "delete": lambda query_id, _properties: queries.pop(query_id, None),
+    }
+
+    @replace(cloudwatch_logs, "handle_request")
+    async def logs_request(original, method, path, headers, body, query_params):
+        if headers.get("x-amz-target", "").endswith(".DescribeQueryDefinitions"):
+            return described_queries(json.loads(body).get("queryDefinitionNamePrefix", ""))
+        return await original(method, path, headers, body, query_params)
 
     for module in (changesets, engine, handlers, stacks):
 
@@ -39,6 +54,24 @@ def install():
         record = original(name, {**plain, "MetricName": f"math-{name}", "Namespace": "LocalAws/MetricMath"})
         record["_Metrics"] = metrics
         return record
+
+
+queries = AccountRegionScopedDict()
+
+
+def keep_query(query_id, properties):
+    queries[query_id] = {
+        "queryDefinitionId": query_id,
+        "name": properties["Name"],
+        "queryString": properties["QueryString"],
+        "logGroupNames": properties.get("LogGroupNames") or [],
+    }
+    return query_id, {}
+
+
+def described_queries(prefix):
+    found = [query for query in queries.values() if query["name"].startswith(prefix)]
+    return json_response({"queryDefinitions": found})
 
 
 def after(resource_type, finish):

@@ -85,7 +85,11 @@ def deploy(options):
     for name, archive in options.package:
         package(client("s3"), template, name, pathlib.Path(archive), options)
     cloudformation = client("cloudformation")
-    apply(cloudformation, options.stack, json.dumps(template, default=str), dict(options.parameter))
+    # A template in a request may have 51,200 bytes, one in a bucket has room to grow.
+    bucket, key = bucket_of(client("s3"), options), f"{options.stack}.template"
+    client("s3").put_object(Bucket=bucket, Key=key, Body=json.dumps(template, default=str))
+    url = f"{options.endpoint}/{bucket}/{key}"
+    apply(cloudformation, options.stack, template, url, dict(options.parameter))
     stack = wait(cloudformation, options.stack)
     return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
 
@@ -103,17 +107,22 @@ def package(s3, template, name, archive, options):
     if not functions:
         raise Failed(f"no function in {options.template} has a CodeUri that ends with `{name}`")
     content = archive.read_bytes()
-    bucket = f"packages-{options.account}-{options.region}"
+    bucket = bucket_of(s3, options)
     # The name follows the content, so that an update without a new package leaves the function alone.
     key = f"{name}-{hashlib.sha256(content).hexdigest()}.zip"
+    s3.put_object(Bucket=bucket, Key=key, Body=content)
+    for function in functions:
+        function["Properties"]["CodeUri"] = f"s3://{bucket}/{key}"
+
+
+def bucket_of(s3, options):
+    bucket = f"packages-{options.account}-{options.region}"
     try:
         s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": options.region})
     except ClientError as error:
         if error.response["Error"]["Code"] not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):
             raise
-    s3.put_object(Bucket=bucket, Key=key, Body=content)
-    for function in functions:
-        function["Properties"]["CodeUri"] = f"s3://{bucket}/{key}"
+    return bucket
 
 
 class TemplateLoader(yaml.SafeLoader):
@@ -143,7 +152,7 @@ TemplateLoader.yaml_implicit_resolvers = {
 # ---- deploy ------------------------------------------------------------------------------------------------
 
 
-def apply(cloudformation, name, template, parameters):
+def apply(cloudformation, name, template, url, parameters):
     stack = described(cloudformation, name)
     if stack and stack["StackStatus"] in ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED"):
         # A stack whose creation failed can only be deleted.
@@ -152,11 +161,11 @@ def apply(cloudformation, name, template, parameters):
             time.sleep(POLL_SECONDS)
         stack = None
     given = [{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()]
-    common = {"StackName": name, "TemplateBody": template, "Capabilities": CAPABILITIES}
+    common = {"StackName": name, "TemplateURL": url, "Capabilities": CAPABILITIES}
     if not stack:
         cloudformation.create_stack(**common, Parameters=given)
         return
-    declared = json.loads(template).get("Parameters", {})
+    declared = template.get("Parameters", {})
     kept = [
         {"ParameterKey": parameter["ParameterKey"], "UsePreviousValue": True}
         for parameter in stack.get("Parameters", [])

@@ -10,8 +10,8 @@ becomes an `Invocation` in the queue of its function, and what AWS promises for 
 - an event that finds the reserved concurrency used up waits in the queue and spends no attempt.
 
 A function process gets what Lambda gives it and no more: a session of the function's own role (so that its
-calls are that role's, in CloudTrail too), the log format of its LoggingConfig, and none of this machine's
-environment.
+calls are that role's, in CloudTrail too), the log format of its LoggingConfig, a trace header for every
+invocation with the address of an X-Ray daemon (`traces.py`), and none of this machine's environment.
 
 It cannot: OnSuccess destinations, EventBridge as a destination, more than UNRESERVED concurrent environments
 for a function without reserved concurrency (two cores do not run a thousand).
@@ -35,6 +35,7 @@ from ministack.core.responses import new_uuid
 from ministack.services import eventbridge, iam, lambda_svc, sns, sqs, sts
 
 import scope
+import traces
 from patching import current, replace
 
 RETRY_BASE_SECONDS = float(os.environ.get("LAMBDA_ASYNC_RETRY_BASE_SECONDS", "0.2"))
@@ -111,8 +112,13 @@ def install():
     def execute_function_dispatch(original, function, config, event, request_id, started):
         return original(function, config, event, attempt_request_id.get() or request_id, started)
 
+    @replace(lambda_svc, "_xray_trace_id_for_invocation")
+    def trace_header(_original, config, _inbound=None):
+        return traces.daemon.begin(config)
+
     @replace(lambda_svc, "_release_execution_slot")
     def release_execution_slot(original, key):
+        traces.daemon.read()
         original(key)
         if key in queues:
             queues[key].slot_was_released()
@@ -465,6 +471,8 @@ def worker_environment(environment, config):
             "TZ": ":UTC",
             "AWS_EXECUTION_ENV": f"AWS_Lambda_{config.get('Runtime', '')}",
             "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+            "AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR",
+            "AWS_XRAY_DAEMON_ADDRESS": traces.daemon.address,
             "AWS_LAMBDA_LOG_GROUP_NAME": (config.get("LoggingConfig") or {}).get("LogGroup")
             or f"/aws/lambda/{config['FunctionName']}",
         }

@@ -10,6 +10,7 @@ It imports MiniStack, replaces some of its parts (`patching.py` says how), and s
 - `cloudformation_patches.py`  template properties that MiniStack refuses or drops
 - `metric_patches.py`          EMF, metric filters and JSON filter patterns
 - `iam_patches.py`             with --enforce-iam: what policy evaluation lacks for Session Manager
+- `traces.py`                  a trace header for every invocation, and an X-Ray daemon that keeps what it gets
 - `deliveries.py`              mail, text messages and posts to other hosts are kept, not sent
 - `faults.py`                  API calls that fail on demand, and a log of every call
 - `admin.py`                   the paths under /_localaws/ by which tests steer all this

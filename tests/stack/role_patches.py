@@ -2,7 +2,8 @@
 
 - Lambda writes the log (logs:CreateLogStream, logs:PutLogEvents), sends failed events to their destination
   (sqs:SendMessage) and reads the queue that feeds a function (sqs:ReceiveMessage, sqs:DeleteMessage, sqs:GetQueueAttributes);
-  without the right there is no log, the event is lost and the queue is not read.
+  without the right there is no log, the event is lost and the queue is not read. It sends traces on (xray:PutTraceSegments,
+  xray:PutTelemetryRecords), and without the right there is none.
 - A table, topic or bucket that is encrypted with a customer key needs the caller's right to use the key, through that service:
   kms:Decrypt for a table and to read an object, and kms:GenerateDataKey too to publish.
 
@@ -16,10 +17,12 @@ from ministack.services import dynamodb, lambda_svc, s3, sns
 
 import lambda_patches
 import scope
+import traces
 from patching import current, replace
 
 WRITES_LOGS = ("logs:CreateLogStream", "logs:PutLogEvents")
 READS_QUEUES = ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes")
+SENDS_TRACES = ("xray:PutTraceSegments", "xray:PutTelemetryRecords")
 KEY_IN_XML = re.compile(r"<KMSMasterKeyID>([^<]+)</KMSMasterKeyID>")
 
 
@@ -50,6 +53,13 @@ def install():
                 reads = function and may(config, READS_QUEUES, mapping.get("EventSourceArn", ""))
             if reads:
                 yield account, region, mapping
+
+    @replace(traces.Daemon, "begin")
+    def begin(original, daemon, config):
+        header = original(daemon, config)
+        if not may(config, SENDS_TRACES, "*"):
+            daemon.forget(header)
+        return header
 
     @replace(iam_evaluator, "enforce")
     def enforce(original, key, action, service, region, resource_arn="*", service_context=None):

@@ -303,6 +303,13 @@ class DeployTest(unittest.TestCase):
         self.assertEqual(encryption["KMSMasterKeyArn"], outputs["KeyArn"])
         topic = account.client("sns").get_topic_attributes(TopicArn=outputs["AlertTopicArn"])["Attributes"]
         self.assertEqual(topic["KmsMasterKeyId"], outputs["KeyArn"])
+        definitions = account.client("logs").describe_query_definitions(
+            queryDefinitionNamePrefix="guard/slow"
+        )["queryDefinitions"]
+        self.assertEqual(
+            [definition["logGroupNames"] for definition in definitions],
+            [[outputs["LogGroup"], outputs["LogFunctionLogGroup"]]],
+        )
 
         self.assertEqual(account.deploy(), outputs, "an update without a change")
         account.deploy("--parameter", "Mode=enforce")
@@ -412,6 +419,21 @@ class FunctionTest(unittest.TestCase):
         }.items():
             self.assertEqual(environment.get(name), value, name)
         self.assertTrue(environment["AWS_ACCESS_KEY_ID"].startswith("ASIA"))
+
+    def test_what_a_function_sends_to_the_daemon_is_kept_with_its_invocation(self):
+        account = Account()
+        for mode, sampled in (("Active", True), ("PassThrough", False)):
+            outputs = account.deploy("--parameter", f"Tracing={mode}")
+            account.send({"do": "trace", "text": mode})
+            account.idle()
+            trace = account.admin("GET", "traces")[-1]
+            self.assertEqual((trace["function"], trace["sampled"]), (outputs["FunctionName"], sampled))
+            (document,) = trace["documents"]
+            self.assertEqual(
+                (document["name"], document["trace_id"], document["parent_id"]),
+                (mode, trace["traceId"], trace["segmentId"]),
+            )
+        self.assertEqual(Account().admin("GET", "traces"), [], "another account's")
 
     def test_a_rule_without_its_function_uses_its_dead_letter_queue(self):
         account = Account()

@@ -119,6 +119,8 @@ fn a_role_allows_what_is_called_and_nothing_else() {
         ("kms:GenerateDataKey", "SNS uses the customer key for the caller"),
         ("logs:CreateLogStream", "Lambda writes the log with the function's role"),
         ("logs:PutLogEvents", "Lambda writes the log with the function's role"),
+        ("xray:PutTelemetryRecords", "Lambda sends traces with the function's role"),
+        ("xray:PutTraceSegments", "Lambda sends traces with the function's role"),
     ];
     let of_events = [("sqs:SendMessage", "Lambda sends what failed with the function's role")];
     let of_logs = [
@@ -212,16 +214,30 @@ fn every_promise_has_its_test() {
     }
 }
 
-/// Every alarm is explained in the runbook, and every error type and log line too.
+/// Every alarm is explained in the runbook, links to its heading there, and is on the dashboard; every error type and log line is
+/// explained too.
 #[test]
 fn the_runbook_is_complete() {
     let runbook = fs::read_to_string(root().join("docs/operations.md")).unwrap();
     let template = fs::read_to_string(root().join("infra/guard.yaml")).unwrap();
-    for alarm in
-        template.lines().filter_map(|line| line.trim().strip_prefix("AlarmName: !Sub ${AWS::StackName}-"))
-    {
+    let resources: Vec<_> = template.split("\n\n  ").collect();
+    let alarms =
+        resources.iter().filter_map(|resource| resource.split_once(":\n    Type: AWS::CloudWatch::Alarm\n"));
+    let mut count = 0;
+    for (resource, properties) in alarms {
+        // A comment may stand before the name.
+        let resource = resource.rsplit("  ").next().unwrap();
+        let alarm =
+            properties.split_once("AlarmName: !Sub ${AWS::StackName}-").unwrap().1.lines().next().unwrap();
         assert!(runbook.contains(&format!("### {alarm}\n")), "docs/operations.md has no heading {alarm}");
+        assert!(
+            properties.contains(&format!("${{RunbookUrl}}#{alarm}\n")),
+            "{alarm} links to another heading"
+        );
+        assert!(template.contains(&format!("\"${{{resource}.Arn}}\"")), "{alarm} is not on the dashboard");
+        count += 1;
     }
+    assert_eq!(count, template.matches("Type: AWS::CloudWatch::Alarm\n").count());
     for function in ["session-event", "log-object"] {
         let path = root().join(format!("functions/{function}/src/failure.rs"));
         let failures = fs::read_to_string(path).unwrap();

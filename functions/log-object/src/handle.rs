@@ -10,6 +10,7 @@ use std::time::Duration;
 use aws::alert::publish;
 use aws::ledger::Held;
 use aws::metrics::emit;
+use aws::trace;
 use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
 use jiff::Timestamp;
 use lambda_runtime::tracing::{error, info, warn};
@@ -72,7 +73,12 @@ pub(crate) async fn handle(app: &App, batch: LambdaEvent<SqsEvent>) -> SqsBatchR
     for delivery in deliveries {
         let held = Held { event: &delivery.id, owner: &delivery.message, lease: LOG_LEASE };
         let run = Run { app, held, object: &delivery.object, until };
-        if let Err(failure) = run.released(run.read_and_tell().await).await {
+        let work = async {
+            trace::annotate_session(&delivery.object.session);
+            let result = run.released(run.read_and_tell().await).await;
+            result.inspect_err(|failure| trace::annotate("outcome", failure.kind()))
+        };
+        if let Err(failure) = trace::within("log", |failure: &Failure| !failure.is_expected(), work).await {
             let (log, causes) = (delivery.object.to_string(), failure.causes());
             match failure.is_expected() {
                 true => info!(log, kind = failure.kind(), "The log comes again: {failure}."),

@@ -9,6 +9,7 @@ use aws::alert::publish;
 use aws::ledger::{Held, Joining};
 use aws::metrics::emit;
 use aws::ssm::{self, Before};
+use aws::trace;
 use aws_lambda_events::event::eventbridge::EventBridgeEvent;
 use jiff::Timestamp;
 use lambda_runtime::LambdaEvent;
@@ -52,6 +53,10 @@ pub(crate) async fn handle(app: &App, delivery: LambdaEvent<Value>) -> Result<()
         record.and_then(|envelope| cloudtrail::delivered(envelope.account.as_deref(), &envelope.detail));
     let result = match event {
         Ok(Some(event)) => {
+            trace::annotate("event_id", &event.id);
+            if let Some(session) = event.session() {
+                trace::annotate_session(session);
+            }
             let run = Run { app, held: Held { event: &event.id, owner, lease: LEASE }, invoked };
             run.released(run.judge(&event).await).await
         }
@@ -61,6 +66,7 @@ pub(crate) async fn handle(app: &App, delivery: LambdaEvent<Value>) -> Result<()
         }
         Err(error) => {
             let id = delivered_id(&delivery.payload).unwrap_or(owner);
+            trace::annotate("event_id", id);
             let run = Run { app, held: Held { event: id, owner, lease: LEASE }, invoked };
             run.released(run.tell_unreadable(&delivery.payload, error).await).await
         }
@@ -85,6 +91,7 @@ impl Run<'_> {
         };
         let there = self.app.clients.accounts.clients(&event.account, &event.region);
         let outcome = ssm::carry_out(&there.ssm, &response, before).await;
+        trace::annotate("outcome", outcome.as_str());
         let unfinished = unfinished(&session, &decision, &outcome, failed);
         self.record_and_tell(&session, &decision, &response, &outcome, &progress, unfinished.is_some())
             .await?;

@@ -10,6 +10,7 @@ mod metrics;
 
 use std::process::ExitCode;
 
+use aws::trace::{Tracer, within};
 use lambda_runtime::tracing::{error, init_default_subscriber};
 use lambda_runtime::{LambdaEvent, service_fn};
 
@@ -18,15 +19,20 @@ use crate::config::App;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     init_default_subscriber();
-    let app = match App::load(&|name| std::env::var(name).ok()).await {
+    let variable = |name: &str| std::env::var(name).ok();
+    let tracer = Tracer::from_environment(&variable);
+    let app = match App::load(&variable).await {
         Ok(app) => app,
         Err(reason) => {
             error!("The guard does not start: {reason}");
             return ExitCode::FAILURE;
         }
     };
-    let app = &app;
-    let handler = service_fn(async move |event: LambdaEvent<_>| handle::handle(app, event).await);
+    let (app, tracer) = (&app, &tracer);
+    let handler = service_fn(async move |event: LambdaEvent<_>| {
+        let trace = event.context.xray_trace_id.clone();
+        tracer.run(trace.as_deref(), within("event", |_| true, handle::handle(app, event))).await
+    });
     match lambda_runtime::run(handler).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(reason) => {

@@ -62,7 +62,7 @@ macro_rules! config {
     ($sdk:ident, $endpoint:expr, $shared:expr) => {{
         let mut config = $sdk::config::Builder::from($shared);
         config.set_endpoint_url($endpoint);
-        config
+        config.interceptor($crate::trace::Calls)
     }};
 }
 

@@ -15,3 +15,4 @@ pub mod metrics;
 pub mod principal;
 pub mod ssm;
 pub mod target;
+pub mod trace;

@@ -194,8 +194,9 @@ impl Guard {
         self.printed("LogFunctionLogGroup")
     }
 
-    fn printed(&self, group: &str) -> String {
-        let request = json!({"logGroupName": self.output(group)});
+    /// Everything that was printed to the log group that an output names.
+    pub(crate) fn printed(&self, output: &str) -> String {
+        let request = json!({"logGroupName": self.output(output)});
         let answer = self.account.json("logs", "Logs_20140328.FilterLogEvents", &request).unwrap();
         let lines = answer["events"].as_array().unwrap().iter().filter_map(|event| event["message"].as_str());
         lines.collect::<Vec<_>>().join("\n")
@@ -249,6 +250,11 @@ impl Guard {
         let key = between(&answer, "<AccessKeyId>", "</AccessKeyId>");
         let token = between(&answer, "<SessionToken>", "</SessionToken>");
         self.account.with_key(key, Some(token))
+    }
+
+    /// Calls an operation of a JSON protocol in the guard's account.
+    pub(crate) fn ask(&self, service: &str, operation: &str, body: &Value) -> Value {
+        self.account.json(service, operation, body).unwrap()
     }
 
     pub(crate) fn admin(&self, path: &str, body: &Value) {
@@ -391,6 +397,11 @@ impl Guard {
             |call: &&Value| call["caller"].as_str().is_some_and(|arn| arn.contains(":assumed-role/"));
         let calls = calls.as_array().unwrap().iter().filter(is_of_guard);
         calls.map(|call| call["operation"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// Every invocation, oldest first, with what its function told X-Ray.
+    pub(crate) fn traces(&self) -> Vec<Value> {
+        self.account.admin("traces").unwrap().as_array().unwrap().clone()
     }
 
     /// How often the guard called an operation.

@@ -12,5 +12,7 @@
 mod events;
 mod guard;
 mod logs;
+mod operations;
 mod organization;
 mod privilege;
+mod traces;

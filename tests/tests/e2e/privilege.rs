@@ -85,6 +85,10 @@ needed! {
         its_log_is_opened: "logs:CreateLogStream",
         its_log_is_written: "logs:PutLogEvents",
     }
+    a_run_is_traced: SessionEvent of guard traces_its_calls {
+        its_segments_are_sent: "xray:PutTraceSegments",
+        its_telemetry_is_sent: "xray:PutTelemetryRecords",
+    }
     a_log_is_told: LogObject of guard tells_of_a_log {
         versions_of_logs_are_read: "s3:GetObjectVersion",
         sessions_of_logs_are_read: "dynamodb:GetItem",
@@ -106,6 +110,10 @@ needed! {
     the_log_of_logs_has_lines: LogObject of guard writes_the_log_of_logs {
         the_log_of_logs_is_opened: "logs:CreateLogStream",
         the_log_of_logs_is_written: "logs:PutLogEvents",
+    }
+    a_run_on_logs_is_traced: LogObject of guard traces_its_calls_about_a_log {
+        segments_of_logs_are_sent: "xray:PutTraceSegments",
+        telemetry_of_logs_is_sent: "xray:PutTelemetryRecords",
     }
 }
 
@@ -268,6 +276,23 @@ fn writes_its_log(guard: &Guard) -> bool {
 fn writes_the_log_of_logs(guard: &Guard) -> bool {
     tells_of_a_log(guard);
     !guard.log_of_logs().is_empty()
+}
+
+fn traces_its_calls(guard: &Guard) -> bool {
+    guard.warm();
+    has_traces_of(guard, "SessionEventFunction")
+}
+
+fn traces_its_calls_about_a_log(guard: &Guard) -> bool {
+    tells_of_a_log(guard);
+    has_traces_of(guard, "LogObjectFunction")
+}
+
+fn has_traces_of(guard: &Guard, function: &str) -> bool {
+    guard.traces().iter().any(|trace| {
+        trace["function"].as_str().unwrap().contains(function)
+            && !trace["documents"].as_array().unwrap().is_empty()
+    })
 }
 
 /// What was run in a session is told and recorded.
