@@ -51,7 +51,6 @@ PARAMETERS = {
         "LogBucket": "logbucket",
         "LogGroup": "logging-SessionLog",
         "KeyArn": KEY,
-        "ImageId": "/image",
     },
     "logging": {},
     "member": {
@@ -73,8 +72,6 @@ PARAMETERS = {
 def setUpModule():
     global launcher
     launcher = Launcher("--enforce-iam")
-    # In place of the public parameter of Amazon Linux.
-    client("ssm").put_parameter(Name="/image", Value="ami-0123456789abcdef0", Type="String")
 
 
 def tearDownModule():
@@ -189,8 +186,6 @@ class Templates(unittest.TestCase):
                     resource["Properties"]["CodeUri"] = "s3://parts/code.zip"
             s3.put_object(Bucket="parts", Key=f"{name}.yaml", Body=json.dumps(body).encode())
             part["Properties"]["TemplateURL"] = f"{launcher.endpoint}/parts/{name}.yaml"
-        # The hosts' own stack takes its image from a parameter that only AWS has.
-        whole["Resources"]["Instances"]["Properties"]["Parameters"]["ImageId"] = "/image"
         # `logging` is deployed alone in this account, and the preferences are one for each.
         outputs = create(
             whole,
@@ -382,6 +377,13 @@ class Access(unittest.TestCase):
 
     def test_self_service_works_without_mfa(self):
         iam = self.calls("alice", "no mfa", "iam")
+        devices = [
+            outcome(lambda: iam.create_virtual_mfa_device(VirtualMFADeviceName=name)) for name in ("alice", "bob")
+        ]
+        self.assertEqual(devices, ["opened", "AccessDenied"])
+        enable = {"UserName": "alice", "AuthenticationCode1": "123456", "AuthenticationCode2": "654321"}
+        serial = f"arn:aws:iam::{ACCOUNT}:mfa/alice"
+        self.assertEqual(outcome(lambda: iam.enable_mfa_device(SerialNumber=serial, **enable)), "opened")
         self.assertEqual(outcome(lambda: iam.get_user(UserName="alice")), "opened")
         self.assertEqual(outcome(lambda: iam.list_mfa_devices(UserName="alice")), "opened")
         self.assertRegex(outcome(lambda: iam.list_mfa_devices(UserName="bob")), "AccessDenied")

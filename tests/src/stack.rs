@@ -86,6 +86,24 @@ impl Stack {
         packages: &Packages,
         parameters: &[(&str, &str)],
     ) -> Result<Value, String> {
+        let mut command = self.deployment(account, STACK, "guard", parameters);
+        for (function, archive) in packages.archives() {
+            command.args(["--package", &format!("{function}={}", archive.display())]);
+        }
+        outputs(&mut command)
+    }
+
+    /// Deploys another template of `infra/`, one without functions, as the stack `ssm-` and its name.
+    pub fn deploy_part(
+        &self,
+        account: &str,
+        template: &str,
+        parameters: &[(&str, &str)],
+    ) -> Result<Value, String> {
+        outputs(&mut self.deployment(account, &format!("ssm-{template}"), template, parameters))
+    }
+
+    fn deployment(&self, account: &str, stack: &str, template: &str, parameters: &[(&str, &str)]) -> Command {
         let mut command = Command::new(&self.python);
         command.arg(root().join("tests/stack/deploy.py"));
         command.args([
@@ -96,21 +114,13 @@ impl Stack {
             "--region",
             REGION,
             "--stack",
-            STACK,
+            stack,
         ]);
-        command.arg("--template").arg(root().join("infra/guard.yaml"));
-        for (function, archive) in packages.archives() {
-            command.args(["--package", &format!("{function}={}", archive.display())]);
-        }
+        command.arg("--template").arg(root().join("infra").join(template).with_extension("yaml"));
         for (name, value) in parameters {
             command.args(["--parameter", &format!("{name}={value}")]);
         }
-        let output = children::output(&mut command)
-            .map_err(|error| format!("deploy.py cannot be started: {error}"))?;
-        if !output.status.success() {
-            return Err(String::from_utf8_lossy(&output.stderr).trim().to_owned());
-        }
-        serde_json::from_slice(&output.stdout).map_err(|error| format!("deploy.py: {error}"))
+        command
     }
 
     /// Ends the stack, and waits until it has ended.
@@ -126,6 +136,16 @@ impl Stack {
             *alive = None;
         }
     }
+}
+
+/// What `deploy.py` prints: the outputs of the CloudFormation stack.
+fn outputs(deployment: &mut Command) -> Result<Value, String> {
+    let output =
+        children::output(deployment).map_err(|error| format!("deploy.py cannot be started: {error}"))?;
+    if !output.status.success() {
+        return Err(String::from_utf8_lossy(&output.stderr).trim().to_owned());
+    }
+    serde_json::from_slice(&output.stdout).map_err(|error| format!("deploy.py: {error}"))
 }
 
 impl Drop for Stack {

@@ -11,11 +11,12 @@ on AWS. Added here:
 - `${aws:username}` and other variables in resources and conditions;
 - `aws:MultiFactorAuthPresent` and `aws:MultiFactorAuthAge` of a session that a user opened with a code (no code is ever
   checked). A role's session has no second factor, whoever assumed the role with one;
+- CreateVirtualMFADevice is checked on the device;
 - a node that CloudFormation made puts the logs of its sessions only if its role may;
 - every call counts as made over TLS, which this stack does not have.
 
 It is our reading of IAM. MiniStack evaluates no KMS grants and no conditions on KMS, and does not look at the
-permissions by which services deliver (queue policies, Lambda permissions).
+permissions by which services invoke functions.
 """
 
 import contextvars
@@ -55,6 +56,8 @@ def install():
             data = json.loads(body or b"{}")
             named_document.set(data.get("DocumentName"))
             return session_manager.resource_of(operation, data)
+        if service == "iam" and (name := iam_actions._query_param(query, "VirtualMFADeviceName")):
+            return f"arn:aws:iam::{account}:mfa/{name}"
         return original(service, method, path, headers, body, query, region, account)
 
     @replace(iam_evaluator, "enforce")

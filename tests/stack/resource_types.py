@@ -6,7 +6,7 @@
 - AWS::SSM::Document (`documents.py`);
 - AWS::CloudTrail::Trail, which MiniStack has as an API only.
 
-A template that is nested in another is transformed too, if it is one of SAM.
+The public parameter of Amazon Linux for arm64, the default of `infra/instances.yaml`, is there as the one for x86_64 is.
 
 It cannot: replace a group or a document with a fixed name, or record in a trail's bucket. An instance is not
 launched in anything: its image, its volumes and its security groups are not looked at.
@@ -14,13 +14,14 @@ launched in anything: its image, its volumes and its security groups are not loo
 
 import json
 
-from ministack.services import cloudtrail, ec2, iam
-from ministack.services.cloudformation import engine, provisioners
+from ministack.services import cloudtrail, ec2, iam, ssm
+from ministack.services.cloudformation import provisioners
 
 import documents
 import nodes
-import scope
-from patching import PatchError, current, replace
+from patching import PatchError, current
+
+IMAGE = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-arm64"
 
 
 def install():
@@ -31,12 +32,7 @@ def install():
             raise PatchError(f"MiniStack now has {resource_type} itself: see what is left to do here")
         handlers[resource_type] = {**handler, "update_with_logical_id": True}
     tagged["AWS::EC2::Instance"] = ("Tags", "list")
-
-    # Only what is nested imports it at the call; a stack of its own is transformed elsewhere.
-    @replace(engine, "_parse_template")
-    def parse_template(original, body):
-        return engine._apply_transforms(original(body))
-
+    current(ssm, "_PUBLIC_AMI_PARAMETERS")[IMAGE] = "ami-0c2023a1b2c3d4e64"
 
 def call(function, request):
     """Calls an operation of MiniStack; what it refuses is the reason why the resource failed."""

@@ -851,7 +851,7 @@ class ResourceTypeTest(unittest.TestCase):
         (selector,) = trails.get_event_selectors(TrailName="trail")["EventSelectors"]
         self.assertEqual(selector["ReadWriteType"], "WriteOnly")
 
-    def test_a_nested_template_of_sam_is_transformed(self):
+    def test_a_nested_stack_is_transformed_updated_and_keeps_what_it_must(self):
         account = Account()
         s3 = account.client("s3")
         bucket = f"nested-{account.number}"
@@ -864,18 +864,43 @@ class ResourceTypeTest(unittest.TestCase):
         }
         nested = {
             "Transform": "AWS::Serverless-2016-10-31",
-            "Resources": {"Function": {"Type": "AWS::Serverless::Function", "Properties": function}},
-            "Outputs": {"Function": {"Value": {"Ref": "Function"}}},
+            "Parameters": {"Memory": {"Type": "Number"}},
+            "Resources": {
+                "Function": {
+                    "Type": "AWS::Serverless::Function",
+                    "Properties": {**function, "MemorySize": {"Ref": "Memory"}},
+                },
+                "Key": {"Type": "AWS::KMS::Key", "DeletionPolicy": "Retain", "Properties": {"KeyPolicy": {}}},
+                "Log": {"Type": "AWS::Logs::LogGroup", "DeletionPolicy": "Retain"},
+                "Gone": {"Type": "AWS::Logs::LogGroup"},
+            },
+            "Outputs": {
+                "Function": {"Value": {"Ref": "Function"}},
+                "Key": {"Value": {"Fn::GetAtt": ["Key", "Arn"]}},
+            },
         }
         s3.put_object(Bucket=bucket, Key="nested.json", Body=json.dumps(nested).encode())
-        part = {"TemplateURL": f"{account.endpoint}/{bucket}/nested.json"}
-        whole = {
-            "Resources": {"Part": {"Type": "AWS::CloudFormation::Stack", "Properties": part}},
-            "Outputs": {"Function": {"Value": {"Fn::GetAtt": ["Part", "Outputs.Function"]}}},
-        }
-        name = create(account, "whole", whole)["Function"]
-        configuration = account.client("lambda").get_function_configuration(FunctionName=name)
-        self.assertEqual(configuration["Runtime"], "provided.al2023")
+
+        def whole(memory):
+            url = f"{account.endpoint}/{bucket}/nested.json"
+            part = {"TemplateURL": url, "Parameters": {"Memory": memory}}
+            outputs = {name: {"Value": {"Fn::GetAtt": ["Part", f"Outputs.{name}"]}} for name in nested["Outputs"]}
+            return {
+                "Resources": {"Part": {"Type": "AWS::CloudFormation::Stack", "Properties": part}},
+                "Outputs": outputs,
+            }
+
+        first = create(account, "whole", whole(128))
+        self.assertEqual(create(account, "whole", whole(256)), first)
+        configuration = account.client("lambda").get_function_configuration(FunctionName=first["Function"])
+        self.assertEqual((configuration["Runtime"], configuration["MemorySize"]), ("provided.al2023", 256))
+        account.client("cloudformation").delete_stack(StackName="whole")
+        account.client("cloudformation").get_waiter("stack_delete_complete").wait(
+            StackName="whole", WaiterConfig={"Delay": 0.1, "MaxAttempts": 200}
+        )
+        groups = account.client("logs").describe_log_groups()["logGroups"]
+        kept = [each["logGroupName"].rsplit("/", 1)[-1] for each in groups]
+        self.assertEqual([name for name in kept if name in ("Log", "Gone")], ["Log"])
 
 
 class ObjectTest(unittest.TestCase):

@@ -11,4 +11,5 @@
 
 mod events;
 mod guard;
+mod guide;
 mod logs;
