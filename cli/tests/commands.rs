@@ -427,8 +427,10 @@ mod replay {
             (&["guard"], "1 failed or refused call"),
             (&["guard", "guard-2"], "0 failed or refused calls"),
         ] {
-            let roles: Vec<_> =
-                roles.iter().map(|name| format!("--guard-role=arn:aws:iam::111122223333:role/{name}")).collect();
+            let roles: Vec<_> = roles
+                .iter()
+                .map(|name| format!("--guard-role=arn:aws:iam::111122223333:role/{name}"))
+                .collect();
             let arguments = [vec!["in.json"], roles.iter().map(String::as_str).collect()].concat();
             let report = replay_in(folder.path(), &arguments);
             assert!(report.contains(attempts), "{report}");
