@@ -36,6 +36,9 @@ pub(crate) struct Options {
     /// IAM tags and groups by the ARN of a user or role: {"arn:…": {"tags": {"Team": "a"}, "groups": ["ops"]}}.
     #[arg(long, value_name = "FILE")]
     principals: Option<PathBuf>,
+    /// A role that the guard acts as, by its ARN, once for each: its own calls are not judged.
+    #[arg(long = "guard-role", value_name = "ARN", value_parser = role)]
+    guard_roles: Vec<String>,
     /// Judge only calls at or after this time: 2026-11-01 (UTC) or 2026-11-01T08:00:00Z.
     #[arg(long, value_name = "TIME", value_parser = time)]
     since: Option<Timestamp>,
@@ -75,7 +78,9 @@ pub(crate) fn run(options: &Options) -> Result<Found, Box<dyn Error>> {
         principals: facts(options.principals.as_deref())?,
     };
     let mut archive = Archive::read(&options.inputs);
-    archive.events.retain(|event| !archive.corrected.contains(&event.id));
+    let is_own =
+        |event: &SessionEvent| options.guard_roles.iter().any(|role| event.principal.is_session_of(role));
+    archive.events.retain(|event| !archive.corrected.contains(&event.id) && !is_own(event));
     let is_wanted = |event: &SessionEvent| {
         options.since.is_none_or(|since| event.time >= since)
             && options.until.is_none_or(|until| event.time < until)
@@ -101,6 +106,15 @@ fn facts<T: Default + DeserializeOwned>(path: Option<&Path>) -> Result<T, Box<dy
     let Some(path) = path else { return Ok(T::default()) };
     let text = policy_folder::read(path)?;
     serde_json::from_str(&text).map_err(|error| format!("{}: {error}", path.display()).into())
+}
+
+/// CloudTrail names the role of a session so; what is written otherwise would match nothing and say nothing.
+fn role(text: &str) -> Result<String, String> {
+    if text.starts_with("arn:") && text.contains(":role/") {
+        Ok(text.to_owned())
+    } else {
+        Err("not the ARN of a role (arn:aws:iam::111122223333:role/NAME)".to_owned())
+    }
 }
 
 fn time(text: &str) -> Result<Timestamp, String> {

@@ -400,7 +400,51 @@ mod replay {
     }
 
     #[test]
+    fn the_guards_own_calls_are_not_judged() {
+        let folder = TempDir::new().unwrap();
+        let role = |name: &str| {
+            json!({
+                "type": "AssumedRole", "principalId": format!("AROAEXAMPLE:{name}"),
+                "arn": format!("arn:aws:sts::111122223333:assumed-role/{name}/{name}"),
+                "sessionContext": {"sessionIssuer": {
+                    "type": "Role", "arn": format!("arn:aws:iam::111122223333:role/{name}"), "userName": name
+                }}
+            })
+        };
+        let refused = |id, name| {
+            record(
+                id,
+                json!({
+                    "eventName": "TerminateSession", "errorCode": "AccessDenied", "userIdentity": role(name),
+                    "requestParameters": null, "responseElements": null
+                }),
+            )
+        };
+        let records = json!({"Records": [refused(1, "guard"), refused(2, "guard-2")]});
+        fs::write(folder.path().join("in.json"), records.to_string()).unwrap();
+        for (roles, attempts) in [
+            (&[][..], "2 failed or refused calls"),
+            (&["guard"], "1 failed or refused call"),
+            (&["guard", "guard-2"], "0 failed or refused calls"),
+        ] {
+            let roles: Vec<_> = roles
+                .iter()
+                .map(|name| format!("--guard-role=arn:aws:iam::111122223333:role/{name}"))
+                .collect();
+            let arguments = [vec!["in.json"], roles.iter().map(String::as_str).collect()].concat();
+            let report = replay_in(folder.path(), &arguments);
+            assert!(report.contains(attempts), "{report}");
+        }
+    }
+
+    #[test]
     fn what_cannot_be_asked_is_said() {
+        assert_snapshot!(replay(&["x.json", "--guard-role", "guard"]), @"
+        stderr: error: invalid value 'guard' for '--guard-role <ARN>': not the ARN of a role (arn:aws:iam::111122223333:role/NAME)
+        stderr: 
+        stderr: For more information, try '--help'.
+        exit code 2
+        ");
         assert_snapshot!(replay(&["x.json", "--since", "yesterday"]), @"
         stderr: error: invalid value 'yesterday' for '--since <TIME>': neither a day (2026-11-01) nor a time (2026-11-01T08:00:00Z)
         stderr: 

@@ -1,22 +1,21 @@
 """The templates of the environment on the local stack: `python -m unittest` in this folder, with the requirements
 of `tests/stack` installed and `npm ci` done.
 
-- Each template is deployed, without the resource types that the local stack does not know. They are listed, and
-  the list is exact.
+- Each template is deployed as it is, alone and within the whole.
 - The policies that IAM has afterwards are those that `access.js` evaluates, word for word.
 - Users call the API with keys and with sessions, with and without a second factor, and IAM is enforced.
 
-It cannot show what needs a document's ARN in StartSession, or the tag that Systems Manager puts on a session: the
-local stack has neither. `table.yaml` has both.
+It cannot show what only AWS decides, such as what DNS or a security group lets through.
 """
 
-import copy
+import io
 import json
 import pathlib
 import subprocess
 import sys
 import unittest
 import urllib.request
+import zipfile
 
 import boto3
 import yaml
@@ -34,17 +33,8 @@ from test_stack import Launcher  # noqa: E402
 ACCOUNT = "111122223333"
 REGION = "eu-west-1"
 KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/11111111-2222-3333-4444-555555555555"
+PREFERENCES = "SSM-SessionManagerRunShell"
 HOSTS = {"alice": "i-0aaaaaaaaaaaaaaaa", "bob": "i-0bbbbbbbbbbbbbbbb"}
-# What the local stack's CloudFormation does not know. infra/environment.guard holds what can be said of these on the
-# template.
-UNKNOWN_TYPES = {
-    "access": ["AWS::IAM::Group"],
-    "instances": ["AWS::EC2::Instance"],
-    "logging": ["AWS::SSM::Document"],
-    "member": [],
-    "network": [],
-    "trail": ["AWS::CloudTrail::Trail"],
-}
 PARAMETERS = {
     "access": {
         "UserA": "alice",
@@ -61,7 +51,6 @@ PARAMETERS = {
         "LogBucket": "logbucket",
         "LogGroup": "logging-SessionLog",
         "KeyArn": KEY,
-        "ImageId": "/image",
     },
     "logging": {},
     "member": {
@@ -83,8 +72,6 @@ PARAMETERS = {
 def setUpModule():
     global launcher
     launcher = Launcher("--enforce-iam")
-    # In place of the public parameter of Amazon Linux.
-    client("ssm").put_parameter(Name="/image", Value="ami-0123456789abcdef0", Type="String")
 
 
 def tearDownModule():
@@ -132,39 +119,15 @@ def create(body, stack, parameters):
 
 
 def deploy(name):
-    return create(without_unknown(name), name, PARAMETERS[name])
+    return create(template(name), name, PARAMETERS[name])
 
 
-def without_unknown(name):
-    """The template without what the local stack does not know, and without the references to it."""
-    body = copy.deepcopy(template(name))
-    gone = {key for key, each in body["Resources"].items() if each["Type"] in UNKNOWN_TYPES[name]}
-
-    def speaks_of_it(value):
-        if isinstance(value, dict):
-            if value.get("Ref") in gone or (value.get("Fn::GetAtt") or [None])[0] in gone:
-                return True
-            return any(speaks_of_it(each) for each in value.values())
-        return isinstance(value, list) and any(speaks_of_it(each) for each in value)
-
-    for key in gone:
-        del body["Resources"][key]
-    for resource in body["Resources"].values():
-        properties = resource.get("Properties", {})
-        resource["Properties"] = {key: value for key, value in properties.items() if not speaks_of_it(value)}
-    body["Outputs"] = {key: each for key, each in body["Outputs"].items() if not speaks_of_it(each)}
-    return body
-
-
-def stand_in(body):
-    """A template with another's parameters and outputs. The local stack does not transform SAM in a nested stack."""
-    topic = {"Topic": {"Type": "AWS::SNS::Topic"}}
-    outputs = {key: {"Value": {"Ref": "Topic"}} for key in body["Outputs"]}
-    return {"Parameters": body["Parameters"], "Resources": topic, "Outputs": outputs}
-
-
-def name_of(part):
-    return part["Properties"]["TemplateURL"].rsplit("/", 1)[-1].removesuffix(".yaml")
+def code():
+    """A package for functions that nobody invokes here."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as package:
+        package.writestr("bootstrap", "")
+    return content.getvalue()
 
 
 def evaluated(name):
@@ -174,14 +137,6 @@ def evaluated(name):
 
 
 class Templates(unittest.TestCase):
-    def test_what_the_local_stack_does_not_know_is_listed(self):
-        for name, types in UNKNOWN_TYPES.items():
-            if not types:
-                continue
-            with self.subTest(name), self.assertRaises(ClientError) as refused:
-                create(template(name), f"whole-{name}", PARAMETERS[name])
-            self.assertIn(f"Unrecognized resource types: [{', '.join(types)}]", str(refused.exception))
-
     def test_network_has_endpoints_and_no_way_out(self):
         outputs = deploy("network")
         ec2 = client("ec2")
@@ -221,32 +176,29 @@ class Templates(unittest.TestCase):
     def test_the_parts_fit_together(self):
         s3 = client("s3")
         s3.create_bucket(Bucket="parts", CreateBucketConfiguration={"LocationConstraint": REGION})
+        s3.put_object(Bucket="parts", Key="code.zip", Body=code())
         whole = template("environment")
-        missing = {}
         for part in whole["Resources"].values():
             name = part["Properties"]["TemplateURL"].removesuffix(".yaml")
-            body = without_unknown(name) if name in UNKNOWN_TYPES else stand_in(template(name))
-            missing[name] = template(name)["Outputs"].keys() - body["Outputs"].keys()
+            body = template(name)
+            for resource in body["Resources"].values():
+                if resource["Type"] == "AWS::Serverless::Function":
+                    resource["Properties"]["CodeUri"] = "s3://parts/code.zip"
             s3.put_object(Bucket="parts", Key=f"{name}.yaml", Body=json.dumps(body).encode())
             part["Properties"]["TemplateURL"] = f"{launcher.endpoint}/parts/{name}.yaml"
-        # The hosts' own stack takes its image from a parameter that only AWS has.
-        whole["Resources"]["Instances"]["Properties"]["Parameters"]["ImageId"] = "/image"
-        lost = {
-            f"{key}.Outputs.{output}"
-            for key, part in whole["Resources"].items()
-            for output in missing[name_of(part)]
-        }
-        whole["Outputs"] = {
-            key: each
-            for key, each in whole["Outputs"].items()
-            if ".".join(each["Value"]["Fn::GetAtt"]) not in lost
-        }
+        # `logging` is deployed alone in this account, and the preferences are one for each.
         outputs = create(
             whole,
             "environment",
-            {"Trail": "create", "S3PrefixListId": "pl-6da54004", "OwnerA": "erin", "OwnerB": "frank"},
+            {
+                "Trail": "create",
+                "Preferences": "keep",
+                "S3PrefixListId": "pl-6da54004",
+                "OwnerA": "erin",
+                "OwnerB": "frank",
+            },
         )
-        self.assertEqual(outputs.keys(), {"AlertTopicArn", "KeyArn", "LogBucket", "LogGroup", "TrailBucket"})
+        self.assertEqual(outputs.keys(), template("environment")["Outputs"].keys())
 
     def test_logs_have_versions_events_and_a_policy(self):
         outputs = deploy("logging")
@@ -308,13 +260,8 @@ class Access(unittest.TestCase):
         for name in ("UserSessions", "SelfService", "RoleSessions", "Controls"):
             fixed = {"RoleSessions": "role-sessions", "Controls": "controls"}.get(name, name)
             cls.arns[name] = next(each["Arn"] for each in policies if fixed in each["PolicyName"])
-        # What CloudFormation does with the group that the local stack does not know.
-        cls.iam.create_group(GroupName="session-users")
-        for name in ("UserSessions", "SelfService", "Controls"):
-            cls.iam.attach_group_policy(GroupName="session-users", PolicyArn=cls.arns[name])
         cls.keys = {}
         for user, host in HOSTS.items():
-            cls.iam.add_user_to_group(GroupName="session-users", UserName=user)
             key = cls.iam.create_access_key(UserName=user)["AccessKey"]
             cls.keys[user] = (key["AccessKeyId"], key["SecretAccessKey"])
             cls.register(host, user)
@@ -373,13 +320,29 @@ class Access(unittest.TestCase):
         ):
             with self.subTest(user=user, credentials=credentials, host=host):
                 ssm = self.calls(user, credentials, "ssm")
-                self.assertEqual(outcome(lambda: ssm.start_session(Target=HOSTS[host])), expected)
+                start = {"Target": HOSTS[host], "DocumentName": PREFERENCES}
+                self.assertEqual(outcome(lambda: ssm.start_session(**start)), expected)
 
-    def test_a_session_of_another_is_neither_ended_nor_resumed(self):
-        session = self.calls("bob", "mfa", "ssm").start_session(Target=HOSTS["bob"])["SessionId"]
+    def test_a_session_names_the_preferences_and_no_other_document(self):
         ssm = self.calls("alice", "mfa", "ssm")
-        self.assertEqual(outcome(lambda: ssm.terminate_session(SessionId=session)), "AccessDeniedException")
-        self.assertEqual(outcome(lambda: ssm.resume_session(SessionId=session)), "AccessDeniedException")
+        for document, expected in (
+            ({"DocumentName": PREFERENCES}, "opened"),
+            ({}, "AccessDeniedException"),
+            ({"DocumentName": "AWS-StartPortForwardingSession"}, "AccessDeniedException"),
+            ({"DocumentName": "AWS-StartSSHSession"}, "AccessDeniedException"),
+            ({"DocumentName": "Quiet"}, "AccessDeniedException"),
+        ):
+            with self.subTest(document):
+                start = {"Target": HOSTS["alice"], **document}
+                self.assertEqual(outcome(lambda: ssm.start_session(**start)), expected)
+
+    def test_a_session_is_resumed_and_ended_by_who_opened_it(self):
+        bob, alice = self.calls("bob", "mfa", "ssm"), self.calls("alice", "mfa", "ssm")
+        session = bob.start_session(Target=HOSTS["bob"], DocumentName=PREFERENCES)["SessionId"]
+        for ssm, expected in ((alice, "AccessDeniedException"), (bob, "opened")):
+            with self.subTest(expected):
+                self.assertEqual(outcome(lambda: ssm.resume_session(SessionId=session)), expected)
+                self.assertEqual(outcome(lambda: ssm.terminate_session(SessionId=session)), expected)
 
     def test_nothing_else_is_allowed(self):
         for user, credentials, service, call, arguments in (
@@ -414,6 +377,13 @@ class Access(unittest.TestCase):
 
     def test_self_service_works_without_mfa(self):
         iam = self.calls("alice", "no mfa", "iam")
+        devices = [
+            outcome(lambda: iam.create_virtual_mfa_device(VirtualMFADeviceName=name)) for name in ("alice", "bob")
+        ]
+        self.assertEqual(devices, ["opened", "AccessDenied"])
+        enable = {"UserName": "alice", "AuthenticationCode1": "123456", "AuthenticationCode2": "654321"}
+        serial = f"arn:aws:iam::{ACCOUNT}:mfa/alice"
+        self.assertEqual(outcome(lambda: iam.enable_mfa_device(SerialNumber=serial, **enable)), "opened")
         self.assertEqual(outcome(lambda: iam.get_user(UserName="alice")), "opened")
         self.assertEqual(outcome(lambda: iam.list_mfa_devices(UserName="alice")), "opened")
         self.assertRegex(outcome(lambda: iam.list_mfa_devices(UserName="bob")), "AccessDenied")

@@ -78,6 +78,7 @@ impl Account {
         let version = match service {
             "sns" => "2010-03-31",
             "sts" => "2011-06-15",
+            "ec2" => "2016-11-15",
             _ => "2010-05-08",
         };
         let fixed = [("Action", action), ("Version", version)];

@@ -93,6 +93,17 @@ impl Stack {
         self.deploy_template(&place, STACK, "infra/guard.yaml", &packages, parameters)
     }
 
+    /// Deploys another template of `infra/`, one without functions, as the stack `ssm-` and its name.
+    pub fn deploy_part(
+        &self,
+        account: &str,
+        template: &str,
+        parameters: &[(&str, &str)],
+    ) -> Result<Value, String> {
+        let (stack, file) = (format!("ssm-{template}"), format!("infra/{template}.yaml"));
+        self.deploy_template(&self.account(account), &stack, &file, &[], parameters)
+    }
+
     /// Deploys a template of the repository into an account and its region, with packages `FUNCTION=ARCHIVE`, and returns the
     /// outputs of the CloudFormation stack.
     pub fn deploy_template(
@@ -113,12 +124,7 @@ impl Stack {
         for (name, value) in parameters {
             command.args(["--parameter", &format!("{name}={value}")]);
         }
-        let output = children::output(&mut command)
-            .map_err(|error| format!("deploy.py cannot be started: {error}"))?;
-        if !output.status.success() {
-            return Err(String::from_utf8_lossy(&output.stderr).trim().to_owned());
-        }
-        serde_json::from_slice(&output.stdout).map_err(|error| format!("deploy.py: {error}"))
+        outputs(&mut command)
     }
 
     /// Ends the stack, and waits until it has ended.
@@ -134,6 +140,16 @@ impl Stack {
             *alive = None;
         }
     }
+}
+
+/// What `deploy.py` prints: the outputs of the CloudFormation stack.
+fn outputs(deployment: &mut Command) -> Result<Value, String> {
+    let output =
+        children::output(deployment).map_err(|error| format!("deploy.py cannot be started: {error}"))?;
+    if !output.status.success() {
+        return Err(String::from_utf8_lossy(&output.stderr).trim().to_owned());
+    }
+    serde_json::from_slice(&output.stdout).map_err(|error| format!("deploy.py: {error}"))
 }
 
 impl Drop for Stack {

@@ -68,7 +68,8 @@ def install():
         if answer[0] >= 400:
             call["error"] = error_code(answer)
             if was_refused(service, operation, call["error"]):
-                session_manager.record_refusal(operation, headers, body, query)
+                message = json.loads(answer[2]).get("Message")
+                session_manager.record_refusal(operation, headers, body, query, message)
         if fault and fault.get("kill") == "after":
             return await killed(call)
         return answer

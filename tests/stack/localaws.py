@@ -8,6 +8,8 @@ It imports MiniStack, replaces some of its parts (`patching.py` says how), and s
   their role
 - `session_manager.py`         Session Manager: sessions, nodes, CloudTrail records, shells, S3 logs
 - `cloudformation_patches.py`  template properties that MiniStack refuses or drops
+- `resource_types.py`          resource types that it does not know: groups, instances, documents, trails
+- `nested_stacks.py`           SAM, updates and retained resources in nested stacks
 - `metric_patches.py`          EMF, metric filters and JSON filter patterns
 - `iam_patches.py`             with --enforce-iam: what policy evaluation lacks for Session Manager
 - `traces.py`                  a trace header for every invocation, and an X-Ray daemon that keeps what it gets
@@ -155,11 +157,15 @@ def build_application(state):
     import faults
     import lambda_patches
     import metric_patches
+    import nested_stacks
+    import resource_types
     import s3_patches
     import session_manager
 
     lambda_patches.install()
     cloudformation_patches.install()
+    resource_types.install()
+    nested_stacks.install()
     metric_patches.install()
     s3_patches.install()
     event_patches.install()

@@ -1,14 +1,14 @@
 """Managed nodes: what DescribeInstanceInformation and the tagging API know about them.
 
-A node is registered by POST /_localaws/nodes and registered again to change it. MiniStack's own EC2 instances
-are not looked at. A node without tags is absent from GetResources, as on AWS, where an untagged resource is
-not listed.
+A node is registered by POST /_localaws/nodes and registered again to change it, or is an EC2 instance that
+CloudFormation made (`resource_types.py`): the tags of that one are EC2's. A node without tags is absent from
+GetResources, as on AWS, where an untagged resource is not listed.
 """
 
 import time
 
 from ministack.core.responses import AccountRegionScopedDict, error_response_json, json_response
-from ministack.services import tagging
+from ministack.services import ec2, tagging
 
 import scope
 from patching import PatchError, current
@@ -51,6 +51,13 @@ def is_reachable(target):
     return node is not None and node["PingStatus"] == "Online"
 
 
+def tags(target):
+    """The tags of a node; none for a target that is no node."""
+    if target in ec2._instances:
+        return {each["Key"]: each["Value"] for each in ec2._tags.get(target) or ()}
+    return (nodes.get(target) or {"Tags": {}})["Tags"]
+
+
 def arn(instance_id):
     kind = "ssm" if instance_id.startswith("mi-") else "ec2"
     resource = "managed-instance" if kind == "ssm" else "instance"
@@ -58,9 +65,9 @@ def arn(instance_id):
 
 
 def tagged_nodes(prefix):
-    for instance_id, node in nodes.items():
-        if instance_id.startswith(prefix) and node["Tags"]:
-            yield arn(instance_id), [{"Key": key, "Value": value} for key, value in node["Tags"].items()]
+    for instance_id in nodes:
+        if instance_id.startswith(prefix) and tags(instance_id):
+            yield arn(instance_id), [{"Key": key, "Value": value} for key, value in tags(instance_id).items()]
 
 
 def describe_instance_information(data):
@@ -79,7 +86,7 @@ def describe_instance_information(data):
         elif key == "PlatformTypes":
             found = [node for node in found if platform_type(node) in values]
         elif key.startswith("tag:"):
-            found = [node for node in found if node["Tags"].get(key[4:]) in values]
+            found = [node for node in found if tags(node["InstanceId"]).get(key[4:]) in values]
         else:
             return error_response_json(
                 "InvalidInstanceInformationFilterValue", f"{key} is no filter here.", 400
@@ -117,7 +124,8 @@ def information(node):
 
 
 def list_tags(instance_id):
-    node = nodes.get(instance_id)
-    if not node:
+    if instance_id not in nodes:
         return error_response_json("InvalidResourceId", f"{instance_id} is not a managed node.", 400)
-    return json_response({"TagList": [{"Key": key, "Value": value} for key, value in node["Tags"].items()]})
+    return json_response(
+        {"TagList": [{"Key": key, "Value": value} for key, value in tags(instance_id).items()]}
+    )

@@ -18,6 +18,7 @@ from ministack.services import dynamodb, lambda_svc, s3, sns
 import lambda_patches
 import scope
 import traces
+from iam_patches import role_may
 from patching import current, replace
 
 WRITES_LOGS = ("logs:CreateLogStream", "logs:PutLogEvents")
@@ -77,20 +78,7 @@ def install():
 def may(config, actions, resource):
     """Whether the role of a function allows all of these actions."""
     role = config.get("Role", "").rsplit("/", 1)[-1]
-    policies = iam_evaluator._gather_role_policies(role, scope.account())
-
-    def allows(action):
-        context = iam_evaluator.EvalContext(
-            principal_arn=config.get("Role", ""),
-            principal_type="AssumedRole",
-            principal_account=scope.account(),
-            action=action,
-            resource_arn=resource,
-            region=scope.region(),
-        )
-        return iam_evaluator.evaluate(context, policies).decision == "Allow"
-
-    return all(allows(action) for action in actions)
+    return all(role_may(role, action, resource) for action in actions)
 
 
 def master_key(action, resource_arn):

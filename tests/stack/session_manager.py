@@ -5,13 +5,14 @@ StartSession, ResumeSession and TerminateSession answer as the API does and put 
 DescribeSessions lists the first under Active and the others under History. A shell session (`shells.py`) is
 opened for a document that gives one, on a node that was registered with "Shell": true; it also ends when its
 shell ends, and then, as on AWS, without a TerminateSession record. Its log goes to the bucket of the session
-preferences, if one is set.
+preferences: of the account's document SSM-SessionManagerRunShell (`documents.py`), or, where it has none, those that
+the admin path set. With IAM enforced, a node with a role puts its log only if the role may.
 
 What AWS documents nowhere is a choice here: a session stays Terminating for 20 ms, Terminating counts as
 History, TerminateSession of an ended session succeeds and of an unknown one is DoesNotExistException.
 
-It cannot: serve the data channel (a StreamUrl leads nowhere), end sessions by idle time or duration, read
-session documents, stream to CloudWatch Logs.
+It cannot: serve the data channel (a StreamUrl leads nowhere), end sessions by idle time or duration, stream to
+CloudWatch Logs, refuse a session because its log has nowhere to go, or read any other session document.
 """
 
 import base64
@@ -29,12 +30,13 @@ from ministack.core.responses import AccountRegionScopedDict, error_response_jso
 from ministack.services import s3, ssm
 
 import cloudtrail
+import documents
 import nodes
 import scope
 import shells
 from patching import replace
 
-SHELL_DOCUMENT = "SSM-SessionManagerRunShell"
+SHELL_DOCUMENT = documents.PREFERENCES
 ACTIVE = ("Connected", "Connecting", "Disconnected")
 HISTORY = ("Terminating", "Terminated", "Failed")
 TERMINATING_MILLISECONDS = 20
@@ -60,6 +62,8 @@ def install(state):
         operation = headers.get("x-amz-target", "").rsplit(".", 1)[-1]
         if operation in SESSION_OPERATIONS:
             return SESSION_OPERATIONS[operation](json.loads(body or b"{}"), cloudtrail.Caller(headers, query))
+        if operation in documents.OPERATIONS:
+            return documents.answer(operation, json.loads(body or b"{}"))
         if operation in READ_OPERATIONS:
             return READ_OPERATIONS[operation](json.loads(body or b"{}"))
         if operation == "ListTagsForResource":
@@ -70,10 +74,11 @@ def install(state):
 
 
 class Session:
-    def __init__(self, session_id, target, owner, document=None, reason=None, status="Connected"):
+    def __init__(self, session_id, target, owner, owner_id, document=None, reason=None, status="Connected"):
         self.id = session_id
         self.target = target
         self.owner = owner
+        self.owner_id = owner_id
         self.document = document
         self.reason = reason
         self.status = status
@@ -97,6 +102,12 @@ class Session:
             "AccessType": "Standard",
         }
         return {name: value for name, value in described.items() if value is not None}
+
+    def tags(self):
+        """The tags that Systems Manager puts on each session, and nobody else can. The first is named for the session and
+        has the `aws:userid` of who opened it.
+        """
+        return {"aws:ssmmessages:session-id": self.owner_id, "aws:ssmmessages:target-id": self.target}
 
     def become(self, status):
         self.status = status
@@ -126,7 +137,8 @@ def start_session(data, caller):
         return error_response_json("TargetNotConnected", message, 400)
 
     session_id = caller.name + "-" + "".join(secrets.choice(ALPHABET) for _ in range(26))
-    session = Session(session_id, target, caller.arn, data.get("DocumentName"), data.get("Reason"))
+    owner_id = caller.identity["principalId"]
+    session = Session(session_id, target, caller.arn, owner_id, data.get("DocumentName"), data.get("Reason"))
     sessions[session_id] = session
     gives_a_shell = session.document in (None, SHELL_DOCUMENT)
     if gives_a_shell and (nodes.nodes.get(target) or {}).get("Shell"):
@@ -172,20 +184,25 @@ def does_not_exist(event_name, session_id, caller):
     return error_response_json("DoesNotExistException", message, 400)
 
 
-def record_refusal(operation, headers, body, query):
-    """The record of a call that IAM refused: the request is not in it, and the target only in the message."""
-    data = json.loads(body or b"{}")
+def record_refusal(operation, headers, body, query, message=None):
+    """The record of a call that was refused: the request is not in it, and the target only in the message, which is that of
+    IAM where IAM refused.
+    """
     caller = cloudtrail.Caller(headers, query)
-    if operation == "StartSession":
-        resource = nodes.arn(data.get("Target", ""))
-    else:
-        resource = f"arn:aws:ssm:{scope.region()}:{scope.account()}:session/{data.get('SessionId', '')}"
-    message = (
-        f"User: {caller.arn} is not authorized to perform: ssm:{operation} on resource: {resource} "
+    message = message or (
+        f"User: {caller.arn} is not authorized to perform: ssm:{operation} on resource: "
+        f"{resource_of(operation, json.loads(body or b'{}'))} "
         f"because no identity-based policy allows the ssm:{operation} action"
     )
     cloudtrail.record(caller, operation, None, None, ("AccessDenied", message))
     return message
+
+
+def resource_of(operation, data):
+    """What a call is about, as IAM sees it. StartSession is about a document too."""
+    if operation == "StartSession":
+        return nodes.arn(data.get("Target", ""))
+    return f"arn:aws:ssm:{scope.region()}:{scope.account()}:session/{data.get('SessionId', '')}"
 
 
 def stream_url(session_id):
@@ -269,6 +286,7 @@ def register(data):
         data["SessionId"],
         data["Target"],
         data.get("Owner") or f"arn:aws:iam::{scope.account()}:root",
+        data.get("OwnerId") or scope.account(),
         data.get("DocumentName"),
         data.get("Reason"),
         data.get("Status") or "Connected",
@@ -314,19 +332,24 @@ def open_shell(session):
 
 def upload_log(session):
     """PutObject as the agent does it; a failure is only noted on the node, so it is only noted here."""
-    bucket = (preferences.get("preferences") or {}).get("s3BucketName")
+    where = documents.preferences() or preferences.get("preferences") or {}
+    bucket = where.get("s3BucketName")
     if not bucket:
         return
     content = session.shell.log()
     if content is None:
         log.warning("no log for %s: `script` is missing or failed", session.id)
         return
-    prefix = (preferences.get("preferences") or {}).get("s3KeyPrefix") or ""
+    prefix = where.get("s3KeyPrefix") or ""
     key = re.sub("/+", "/", f"{prefix}/{session.id.replace(':', '')}.log")
     if not prefix:
         key = key.lstrip("/")
+    role = (nodes.nodes.get(session.target) or {}).get("Role")
+    if role and not may(role, "s3:PutObject", f"arn:aws:s3:::{bucket}/{key}"):
+        log.warning("the role %s may not put the log of %s in %s", role, session.id, bucket)
+        return
     status, _, body = app.call_service_handler_sync(
-        # The agent signs with the role of its node, of which this stack knows nothing.
+        # The agent would sign with the role of its node; whether that one may is looked at above.
         functools.partial(s3.handle_request, internal=True),
         "PUT",
         f"/{bucket}/{key}",
@@ -342,3 +365,8 @@ def upload_log(session):
         log.warning("the log of %s could not be put in %s: %s", session.id, bucket, body)
         return
     session.output_url = {"S3OutputUrl": f"https://s3.{scope.region()}.amazonaws.com/{bucket}/{key}"}
+
+
+def may(_role, _action, _resource):
+    """Whether the role of a node may do this; `iam_patches.py` knows, where IAM is enforced."""
+    return True

@@ -191,6 +191,7 @@ class Account:
                     received.append(json.loads(message["Body"])["detail"])
             return received
 
+        records()
         return records
 
 
@@ -668,6 +669,262 @@ class DeliveryTest(unittest.TestCase):
         self.assertEqual(Account().admin("GET", "deliveries"), [])
 
 
+def create(account, stack, template):
+    """Creates a stack, or updates it, and answers its outputs."""
+    cloudformation = account.client("cloudformation")
+    existing = [each["StackName"] for each in cloudformation.describe_stacks()["Stacks"]]
+    change, waiter = (
+        (cloudformation.update_stack, "stack_update_complete")
+        if stack in existing
+        else (cloudformation.create_stack, "stack_create_complete")
+    )
+    change(
+        StackName=stack,
+        TemplateBody=json.dumps(template),
+        Capabilities=["CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"],
+    )
+    cloudformation.get_waiter(waiter).wait(StackName=stack, WaiterConfig={"Delay": 0.1, "MaxAttempts": 200})
+    outputs = cloudformation.describe_stacks(StackName=stack)["Stacks"][0].get("Outputs", [])
+    return {each["OutputKey"]: each["OutputValue"] for each in outputs}
+
+
+def instance_template(logs, **tags):
+    """A host whose role may put what is below `logs`."""
+    trust = {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    put = {"Effect": "Allow", "Action": "s3:PutObject", "Resource": logs}
+    return {
+        "Resources": {
+            "Role": {
+                "Type": "AWS::IAM::Role",
+                "Properties": {
+                    "AssumeRolePolicyDocument": {"Version": "2012-10-17", "Statement": [trust]},
+                    "Policies": [
+                        {"PolicyName": "logs", "PolicyDocument": {"Version": "2012-10-17", "Statement": [put]}}
+                    ],
+                },
+            },
+            "Profile": {"Type": "AWS::IAM::InstanceProfile", "Properties": {"Roles": [{"Ref": "Role"}]}},
+            "Template": {
+                "Type": "AWS::EC2::LaunchTemplate",
+                "Properties": {
+                    "LaunchTemplateData": {
+                        "ImageId": "ami-0123456789abcdef0",
+                        "InstanceType": "t4g.nano",
+                        "IamInstanceProfile": {"Arn": {"Fn::GetAtt": ["Profile", "Arn"]}},
+                    }
+                },
+            },
+            "Host": {
+                "Type": "AWS::EC2::Instance",
+                "Properties": {
+                    "LaunchTemplate": {
+                        "LaunchTemplateId": {"Ref": "Template"},
+                        "Version": {"Fn::GetAtt": ["Template", "LatestVersionNumber"]},
+                    },
+                    "Tags": [{"Key": key, "Value": value} for key, value in tags.items()],
+                },
+            },
+        },
+        "Outputs": {"Host": {"Value": {"Ref": "Host"}}},
+    }
+
+
+class ResourceTypeTest(unittest.TestCase):
+    """The resource types that MiniStack does not know."""
+
+    def test_an_instance_is_a_managed_node_with_a_shell_and_the_tags_of_ec2(self):
+        account = Account()
+        ssm, tagging = account.client("ssm"), account.client("resourcegroupstaggingapi")
+
+        def tags():
+            (found,) = tagging.get_resources(ResourceTypeFilters=["ec2:instance"])["ResourceTagMappingList"]
+            return {each["Key"]: each["Value"] for each in found["Tags"] if not each["Key"].startswith("aws:")}
+
+        host = create(account, "hosts", instance_template("*", Owner="alice"))["Host"]
+        (node,) = ssm.describe_instance_information()["InstanceInformationList"]
+        self.assertEqual((node["InstanceId"], node["PingStatus"]), (host, "Online"))
+        (reservation,) = account.client("ec2").describe_instances(InstanceIds=[host])["Reservations"]
+        self.assertEqual(reservation["Instances"][0]["InstanceType"], "t4g.nano")
+        self.assertEqual(tags(), {"Owner": "alice"})
+        session = ssm.start_session(Target=host)["SessionId"]
+        account.admin("POST", f"sessions/{session}/wait", {"for": "$ "})
+
+        self.assertEqual(create(account, "hosts", instance_template("*", Owner="bob"))["Host"], host)
+        self.assertEqual(tags(), {"Owner": "bob"})
+        account.client("ec2").create_tags(Resources=[host], Tags=[{"Key": "Environment", "Value": "test"}])
+        self.assertEqual(tags(), {"Owner": "bob", "Environment": "test"})
+
+        account.client("cloudformation").delete_stack(StackName="hosts")
+        account.client("cloudformation").get_waiter("stack_delete_complete").wait(
+            StackName="hosts", WaiterConfig={"Delay": 0.1, "MaxAttempts": 200}
+        )
+        self.assertEqual(error_of(ssm.start_session, Target=host), "TargetNotConnected")
+
+    def test_a_group_has_its_policies_and_its_users(self):
+        account = Account()
+        iam = account.client("iam")
+        allow = {"Effect": "Allow", "Action": "ssm:StartSession", "Resource": "*"}
+        policy = {
+            "Type": "AWS::IAM::ManagedPolicy",
+            "Properties": {"PolicyDocument": {"Version": "2012-10-17", "Statement": [allow]}},
+        }
+
+        def template(*names):
+            return {
+                "Resources": {
+                    "First": policy,
+                    "Second": policy,
+                    "Group": {
+                        "Type": "AWS::IAM::Group",
+                        "Properties": {"ManagedPolicyArns": [{"Ref": name} for name in names]},
+                    },
+                    "User": {
+                        "Type": "AWS::IAM::User",
+                        "Properties": {"UserName": "alice", "Groups": [{"Ref": "Group"}]},
+                    },
+                },
+                "Outputs": {"Group": {"Value": {"Ref": "Group"}}},
+            }
+
+        for names in (["First"], ["Second"], ["First", "Second"], []):
+            group = create(account, "groups", template(*names))["Group"]
+            attached = iam.list_attached_group_policies(GroupName=group)["AttachedPolicies"]
+            self.assertEqual(sorted(each["PolicyName"].split("-")[1] for each in attached), names)
+        self.assertEqual(iam.get_group(GroupName=group)["Users"][0]["UserName"], "alice")
+
+    def test_preferences_say_where_a_log_goes_once_their_version_is_the_default(self):
+        account = Account()
+        ssm, s3 = account.client("ssm"), account.client("s3")
+        bucket = f"preferences-{account.number}"
+        s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
+        account.admin("POST", "nodes", {"InstanceId": NODE, "Shell": True})
+
+        def template(prefix):
+            content = {
+                "schemaVersion": "1.0",
+                "sessionType": "Standard_Stream",
+                "inputs": {"s3BucketName": bucket, "s3KeyPrefix": prefix},
+            }
+            properties = {
+                "Name": "SSM-SessionManagerRunShell",
+                "DocumentType": "Session",
+                "UpdateMethod": "NewVersion",
+                "Content": content,
+            }
+            return {"Resources": {"Preferences": {"Type": "AWS::SSM::Document", "Properties": properties}}}
+
+        def log_of_a_session():
+            session = ssm.start_session(Target=NODE)["SessionId"]
+            ssm.terminate_session(SessionId=session)
+            account.admin("POST", f"sessions/{session}/wait", {"status": "Terminated"})
+            (log,) = (
+                each["Key"]
+                for each in s3.list_objects_v2(Bucket=bucket)["Contents"]
+                if session in each["Key"]
+            )
+            return log.split("/")[0]
+
+        create(account, "preferences", template("first"))
+        self.assertEqual(log_of_a_session(), "first")
+        create(account, "preferences", template("second"))
+        self.assertEqual(log_of_a_session(), "first")
+        ssm.update_document_default_version(Name="SSM-SessionManagerRunShell", DocumentVersion="2")
+        self.assertEqual(log_of_a_session(), "second")
+
+    def test_a_document_answers_as_the_api_does(self):
+        ssm = Account().client("ssm")
+        name = "SSM-SessionManagerRunShell"
+        content = '{"schemaVersion": "1.0", "sessionType": "Standard_Stream"}'
+        self.assertEqual(error_of(ssm.get_document, Name=name), "InvalidDocument")
+        ssm.create_document(Name=name, Content=content, DocumentType="Session")
+        self.assertEqual(error_of(ssm.create_document, Name=name, Content=content), "DocumentAlreadyExists")
+        self.assertEqual(
+            error_of(ssm.update_document, Name=name, Content=content), "DuplicateDocumentContent"
+        )
+        ssm.update_document(Name=name, Content="{}", DocumentVersion="$LATEST")
+        described = ssm.describe_document(Name=name)["Document"]
+        self.assertEqual((described["DefaultVersion"], described["LatestVersion"]), ("1", "2"))
+        self.assertEqual(ssm.get_document(Name=name)["Content"], content)
+        self.assertEqual(ssm.get_document(Name=name, DocumentVersion="2")["Content"], "{}")
+        self.assertEqual(
+            error_of(ssm.get_document, Name=name, DocumentVersion="3"), "InvalidDocumentVersion"
+        )
+        ssm.delete_document(Name=name)
+        self.assertEqual(error_of(ssm.describe_document, Name=name), "InvalidDocument")
+
+    def test_a_trail_logs_what_its_template_says(self):
+        account = Account()
+        trails = account.client("cloudtrail")
+
+        def template(is_logging):
+            properties = {
+                "TrailName": "trail",
+                "IsLogging": is_logging,
+                "IsMultiRegionTrail": True,
+                "S3BucketName": "records",
+                "EventSelectors": [{"ReadWriteType": "WriteOnly", "IncludeManagementEvents": True}],
+            }
+            return {"Resources": {"Trail": {"Type": "AWS::CloudTrail::Trail", "Properties": properties}}}
+
+        for is_logging in (True, False):
+            create(account, "trail", template(is_logging))
+            self.assertEqual(trails.get_trail_status(Name="trail")["IsLogging"], is_logging)
+        self.assertTrue(trails.get_trail(Name="trail")["Trail"]["IsMultiRegionTrail"])
+        (selector,) = trails.get_event_selectors(TrailName="trail")["EventSelectors"]
+        self.assertEqual(selector["ReadWriteType"], "WriteOnly")
+
+    def test_a_nested_stack_is_transformed_updated_and_keeps_what_it_must(self):
+        account = Account()
+        s3 = account.client("s3")
+        bucket = f"nested-{account.number}"
+        s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
+        s3.upload_file(archive, bucket, "code.zip")
+        function = {
+            "CodeUri": f"s3://{bucket}/code.zip",
+            "Runtime": "provided.al2023",
+            "Handler": "bootstrap",
+        }
+        nested = {
+            "Transform": "AWS::Serverless-2016-10-31",
+            "Parameters": {"Memory": {"Type": "Number"}},
+            "Resources": {
+                "Function": {
+                    "Type": "AWS::Serverless::Function",
+                    "Properties": {**function, "MemorySize": {"Ref": "Memory"}},
+                },
+                "Key": {"Type": "AWS::KMS::Key", "DeletionPolicy": "Retain", "Properties": {"KeyPolicy": {}}},
+                "Log": {"Type": "AWS::Logs::LogGroup", "DeletionPolicy": "Retain"},
+                "Gone": {"Type": "AWS::Logs::LogGroup"},
+            },
+            "Outputs": {
+                "Function": {"Value": {"Ref": "Function"}},
+                "Key": {"Value": {"Fn::GetAtt": ["Key", "Arn"]}},
+            },
+        }
+        s3.put_object(Bucket=bucket, Key="nested.json", Body=json.dumps(nested).encode())
+
+        def whole(memory):
+            url = f"{account.endpoint}/{bucket}/nested.json"
+            part = {"TemplateURL": url, "Parameters": {"Memory": memory}}
+            outputs = {name: {"Value": {"Fn::GetAtt": ["Part", f"Outputs.{name}"]}} for name in nested["Outputs"]}
+            return {
+                "Resources": {"Part": {"Type": "AWS::CloudFormation::Stack", "Properties": part}},
+                "Outputs": outputs,
+            }
+
+        first = create(account, "whole", whole(128))
+        self.assertEqual(create(account, "whole", whole(256)), first)
+        configuration = account.client("lambda").get_function_configuration(FunctionName=first["Function"])
+        self.assertEqual((configuration["Runtime"], configuration["MemorySize"]), ("provided.al2023", 256))
+        account.client("cloudformation").delete_stack(StackName="whole")
+        account.client("cloudformation").get_waiter("stack_delete_complete").wait(
+            StackName="whole", WaiterConfig={"Delay": 0.1, "MaxAttempts": 200}
+        )
+        groups = account.client("logs").describe_log_groups()["logGroups"]
+        kept = [each["logGroupName"].rsplit("/", 1)[-1] for each in groups]
+        self.assertEqual([name for name in kept if name in ("Log", "Gone")], ["Log"])
+
+
 class ObjectTest(unittest.TestCase):
     """What S3 tells of an object, and the queue that it is put into."""
 
@@ -843,6 +1100,139 @@ class EnforcedIamTest(unittest.TestCase):
         self.assertEqual(error_of(ssm.start_session, Target=MANAGED_NODE), "AccessDeniedException")
         self.assertIsNone(error_of(ssm.terminate_session, SessionId=own))
         self.assertEqual(error_of(ssm.terminate_session, SessionId="bob-1"), "AccessDeniedException")
+
+    def with_second_factor(self, client):
+        device = {"SerialNumber": "arn:aws:iam::1:mfa/device", "TokenCode": "123456"}
+        return client("ssm", client("sts").get_session_token(**device)["Credentials"])
+
+    def test_a_start_is_checked_on_the_document_that_it_names(self):
+        node = {"Effect": "Allow", "Action": "ssm:StartSession", "Resource": f"arn:aws:ec2:*:*:instance/{NODE}"}
+        check = {"BoolIfExists": {"ssm:SessionDocumentAccessCheck": "true"}}
+        document = {"Effect": "Allow", "Action": "ssm:StartSession", "Resource": "arn:aws:ssm:*:*:document/Own"}
+        preferences = {**document, "Resource": "arn:aws:ssm:*:*:document/SSM-SessionManagerRunShell"}
+        shell = "SSM-SessionManagerRunShell"
+        for user, policy, allowed, refused in (
+            ("carol", [node], [None, shell], ["Own", "AWS-StartSSHSession"]),
+            ("dave", [node, document], [None, shell, "Own"], ["AWS-StartSSHSession"]),
+            ("erin", [{**node, "Condition": check}], [], [None, shell, "Own"]),
+            ("frank", [{**node, "Condition": check}, preferences], [shell], [None, "Own"]),
+        ):
+            ssm = self.client_of(user, policy)("ssm")
+            for name in allowed + refused:
+                with self.subTest(user=user, document=name):
+                    named = {"DocumentName": name} if name else {}
+                    expected = None if name in allowed else "AccessDeniedException"
+                    self.assertEqual(error_of(ssm.start_session, Target=NODE, **named), expected)
+
+    def test_a_refusal_names_the_document_it_is_about(self):
+        records = self.account.watch_records()
+        node = {"Effect": "Allow", "Action": "ssm:StartSession", "Resource": f"arn:aws:ec2:*:*:instance/{NODE}"}
+        ssm = self.client_of("grace", [node])("ssm")
+        error_of(ssm.start_session, Target=NODE, DocumentName="AWS-StartSSHSession")
+        (record,) = records()
+        self.assertIn(
+            f"on resource: arn:aws:ssm:{REGION}::document/AWS-StartSSHSession because", record["errorMessage"]
+        )
+
+    def test_a_session_has_a_tag_that_says_whose_it_is(self):
+        own = {"StringEquals": {"ssm:resourceTag/aws:ssmmessages:session-id": "${aws:userid}"}}
+        policy = [
+            {"Effect": "Allow", "Action": ["ssm:StartSession", "sts:AssumeRole"], "Resource": "*"},
+            {
+                "Effect": "Allow",
+                "Action": ["ssm:ResumeSession", "ssm:TerminateSession"],
+                "Resource": "*",
+                "Condition": own,
+            },
+        ]
+        heidi, ivan = self.client_of("heidi", policy), self.client_of("heidi-2", policy)
+        iam = self.account.client("iam")
+        trust = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
+        arn = iam.create_role(
+            RoleName="heidi-role",
+            AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]}),
+        )["Role"]["Arn"]
+        iam.put_role_policy(
+            RoleName="heidi-role",
+            PolicyName="own",
+            PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": policy}),
+        )
+
+        def assumed(name):
+            role = heidi("sts").assume_role(RoleArn=arn, RoleSessionName=name)
+            return heidi("ssm", role["Credentials"])
+
+        clients = [heidi("ssm"), ivan("ssm"), assumed("heidi"), assumed("ivan")]
+        for owner in clients:
+            session = owner.start_session(Target=NODE)["SessionId"]
+            for other in clients:
+                expected = None if other is owner else "AccessDeniedException"
+                self.assertEqual(error_of(other.resume_session, SessionId=session), expected)
+
+    def test_a_session_has_a_tag_that_says_on_which_node_it_is(self):
+        on_node = {"StringEquals": {"ssm:resourceTag/aws:ssmmessages:target-id": NODE}}
+        ssm = self.client_of(
+            "judy",
+            [
+                {"Effect": "Allow", "Action": "ssm:StartSession", "Resource": "*"},
+                {"Effect": "Allow", "Action": "ssm:TerminateSession", "Resource": "*", "Condition": on_node},
+            ],
+        )("ssm")
+        for target, expected in ((NODE, None), (MANAGED_NODE, "AccessDeniedException")):
+            session = ssm.start_session(Target=target)["SessionId"]
+            self.assertEqual(error_of(ssm.terminate_session, SessionId=session), expected)
+
+    def test_a_second_factor_has_an_age_and_ends_where_a_role_begins(self):
+        def policy(operator, key, value):
+            return [
+                {
+                    "Effect": "Allow",
+                    "Action": "ssm:StartSession",
+                    "Resource": "*",
+                    "Condition": {operator: {key: value}},
+                },
+                {"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": "*"},
+            ]
+
+        fresh = self.client_of("kim", policy("NumericLessThan", "aws:MultiFactorAuthAge", "3600"))
+        self.assertIsNone(error_of(self.with_second_factor(fresh).start_session, Target=NODE))
+        self.assertEqual(error_of(fresh("ssm").start_session, Target=NODE), "AccessDeniedException")
+        old = self.client_of("leo", policy("NumericGreaterThan", "aws:MultiFactorAuthAge", "3600"))
+        self.assertEqual(
+            error_of(self.with_second_factor(old).start_session, Target=NODE), "AccessDeniedException"
+        )
+
+        present = policy("Bool", "aws:MultiFactorAuthPresent", "true")
+        trust = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
+        iam = self.account.client("iam")
+        arn = iam.create_role(
+            RoleName="with-mfa",
+            AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]}),
+        )["Role"]["Arn"]
+        iam.put_role_policy(
+            RoleName="with-mfa",
+            PolicyName="own",
+            PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": present}),
+        )
+        mia = self.client_of("mia", present)
+        role = mia("sts").assume_role(
+            RoleArn=arn, RoleSessionName="mia", SerialNumber="arn:aws:iam::1:mfa/mia", TokenCode="123456"
+        )
+        ssm = mia("ssm", role["Credentials"])
+        self.assertEqual(error_of(ssm.start_session, Target=NODE), "AccessDeniedException")
+
+    def test_a_node_with_a_role_puts_its_log_only_if_the_role_may(self):
+        account = Account(endpoint=self.own.endpoint)
+        s3 = account.client("s3")
+        s3.create_bucket(Bucket="role-logs", CreateBucketConfiguration={"LocationConstraint": REGION})
+        account.admin("POST", "session-preferences", {"s3BucketName": "role-logs", "s3KeyPrefix": "sessions"})
+        for stack, prefix, expected in (("may", "sessions", 1), ("may-not", "elsewhere", 0)):
+            outputs = create(account, stack, instance_template(f"arn:aws:s3:::role-logs/{prefix}/*"))
+            session = account.client("ssm").start_session(Target=outputs["Host"])["SessionId"]
+            account.client("ssm").terminate_session(SessionId=session)
+            account.admin("POST", f"sessions/{session}/wait", {"status": "Terminated"})
+            logs = s3.list_objects_v2(Bucket="role-logs", Prefix=f"sessions/{session}")["KeyCount"]
+            self.assertEqual(logs, expected, stack)
 
     def test_a_node_may_put_its_logs_in_the_bucket(self):
         self.account.client("s3").create_bucket(

@@ -32,6 +32,11 @@ pub(crate) fn package(function: &str) -> PathBuf {
     SHARED.1.folder(function)
 }
 
+/// The packages of all functions.
+pub(crate) fn packages() -> &'static Packages {
+    &SHARED.1
+}
+
 static ACCOUNTS: AtomicU64 = AtomicU64::new(100_000_000_000);
 
 /// What was called.
@@ -136,13 +141,24 @@ impl Guard {
 
     fn deploy_into(account: Account, stack: &Stack, parameters: &[(&str, &str)]) -> Self {
         let outputs = stack.deploy(&account.id, &SHARED.1, parameters).unwrap();
-        let arn = format!("arn:aws:sqs:eu-west-1:{}:alerts", account.id);
-        let topic_sends = json!({"Statement": [{
-            "Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"}, "Action": "sqs:SendMessage", "Resource": arn,
+        let guard = Self::watch(account, outputs);
+        guard.tag(UNTAGGED, json!({}));
+        guard.tag(TAGGED, json!({"Owner": "team-a", "Environment": "development", "SessionAccess": "alice"}));
+        // The records that tests deliver are of this user, whose tags a policy reads.
+        guard.account.query("iam", "CreateUser", &[("UserName", "alice")]).unwrap();
+        guard
+    }
+
+    /// A guard that is deployed: its alerts are kept from now on.
+    pub(crate) fn watch(account: Account, outputs: Value) -> Self {
+        // Where IAM is enforced, a queue takes only what its policy lets in.
+        let policy = json!({"Version": "2012-10-17", "Statement": [{
+            "Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"}, "Action": "sqs:SendMessage", "Resource": "*",
         }]});
-        let queue = json!({"QueueName": "alerts", "Attributes": {"Policy": topic_sends.to_string()}});
-        let queue = account.json("sqs", "AmazonSQS.CreateQueue", &queue).unwrap();
+        let request = json!({"QueueName": "alerts", "Attributes": {"Policy": policy.to_string()}});
+        let queue = account.json("sqs", "AmazonSQS.CreateQueue", &request).unwrap();
         let alerts = queue["QueueUrl"].as_str().unwrap().to_owned();
+        let arn = format!("arn:aws:sqs:eu-west-1:{}:alerts", account.id);
         let guard = Self { account, outputs, alerts };
         let subscription = [
             ("TopicArn", guard.output("AlertTopicArn")),
@@ -152,10 +168,6 @@ impl Guard {
             ("Attributes.entry.1.value", "true"),
         ];
         guard.account.query("sns", "Subscribe", &subscription).unwrap();
-        guard.tag(UNTAGGED, json!({}));
-        guard.tag(TAGGED, json!({"Owner": "team-a", "Environment": "development", "SessionAccess": "alice"}));
-        // The records that tests deliver are of this user, whose tags a policy reads.
-        guard.account.query("iam", "CreateUser", &[("UserName", "alice")]).unwrap();
         guard
     }
 
@@ -525,7 +537,7 @@ fn plain(value: &Value) -> Value {
     }
 }
 
-fn between<'a>(text: &'a str, before: &str, after: &str) -> &'a str {
+pub(crate) fn between<'a>(text: &'a str, before: &str, after: &str) -> &'a str {
     let start = text.split_once(before).unwrap_or_else(|| panic!("no {before} in {text}")).1;
     start.split_once(after).unwrap().0
 }

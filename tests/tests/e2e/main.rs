@@ -11,6 +11,7 @@
 
 mod events;
 mod guard;
+mod guide;
 mod logs;
 mod operations;
 mod organization;
