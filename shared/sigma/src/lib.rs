@@ -68,6 +68,7 @@ mod matching;
 mod pattern;
 mod rule;
 mod set;
+mod texts;
 mod value;
 mod yaml;
 
