@@ -194,9 +194,7 @@ impl<'p> Reader<'p> {
         }
         match self.one_quantifier()? {
             None => Ok(Some(found)),
-            Some(_) => {
-                Err(Problem::invalid("two quantifiers, one after the other, in a regular expression"))
-            }
+            Some(_) => Err(Problem::invalid("two quantifiers, one after the other, in a regular expression")),
         }
     }
 
@@ -279,7 +277,8 @@ impl<'p> Reader<'p> {
         }
         self.depth += 1;
         if self.depth > MAX_DEPTH {
-            let reason = format!("more than {MAX_DEPTH} parentheses inside each other in a regular expression");
+            let reason =
+                format!("more than {MAX_DEPTH} parentheses inside each other in a regular expression");
             return Err(Problem::too_large(reason));
         }
         let part = self.alternatives()?;
@@ -301,7 +300,9 @@ impl<'p> Reader<'p> {
             return Err(Problem::invalid("a group with a name that is none in a regular expression"));
         };
         if self.names.contains(&name) {
-            return Err(Problem::invalid(format!("two groups with the name `{name}` in a regular expression")));
+            return Err(Problem::invalid(format!(
+                "two groups with the name `{name}` in a regular expression"
+            )));
         }
         self.names.push(name);
         self.rest = rest;
@@ -320,7 +321,8 @@ impl<'p> Reader<'p> {
             let reason = format!("`(?{flags}` is no group of RE2's regular expressions");
             return Err(Problem::invalid(reason));
         };
-        self.out.extend(['i', 'm', 's', 'U'].iter().filter(|flag| on.contains(**flag) && !off.contains(**flag)));
+        self.out
+            .extend(['i', 'm', 's', 'U'].iter().filter(|flag| on.contains(**flag) && !off.contains(**flag)));
         if !off.is_empty() {
             self.out.push('-');
             self.out.extend(['i', 'm', 's', 'U'].iter().filter(|flag| off.contains(**flag)));
@@ -479,8 +481,8 @@ impl<'p> Reader<'p> {
     /// `[:alpha:]` in a class, if that is what follows.
     fn named_class(&mut self) -> Result<bool, Problem> {
         const NAMES: [&str; 14] = [
-            "alnum", "alpha", "ascii", "blank", "cntrl", "digit", "graph", "lower", "print", "punct", "space", "upper",
-            "word", "xdigit",
+            "alnum", "alpha", "ascii", "blank", "cntrl", "digit", "graph", "lower", "print", "punct",
+            "space", "upper", "word", "xdigit",
         ];
         let Some(inside) = self.rest.strip_prefix("[:") else { return Ok(false) };
         let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'^';
@@ -666,9 +668,52 @@ mod tests {
     /// Pieces of expressions: put together at random, many of them are expressions.
     fn expression() -> impl Strategy<Value = String> {
         let pieces = [
-            "a", "b", "ab", "s", "K", "É", "ſ", ".", "^", "$", "|", "(", ")", "(?:", "(?i)", "(?i:", "(?-i)", "(?s-i:",
-            "(?P<n>", "[ab]", "[^a]", "[a-s]", "[sS]", "[é]", "[[:alpha:]]", "[", "]", "*", "+", "?", "{2}", "{0,2}",
-            "{1,}", "{", "}", r"\b", r"\B", r"\w", r"\S", r"\d", r"\Q", r"\E", r"\.", r"\x73", "-", "=",
+            "a",
+            "b",
+            "ab",
+            "s",
+            "K",
+            "É",
+            "ſ",
+            ".",
+            "^",
+            "$",
+            "|",
+            "(",
+            ")",
+            "(?:",
+            "(?i)",
+            "(?i:",
+            "(?-i)",
+            "(?s-i:",
+            "(?P<n>",
+            "[ab]",
+            "[^a]",
+            "[a-s]",
+            "[sS]",
+            "[é]",
+            "[[:alpha:]]",
+            "[",
+            "]",
+            "*",
+            "+",
+            "?",
+            "{2}",
+            "{0,2}",
+            "{1,}",
+            "{",
+            "}",
+            r"\b",
+            r"\B",
+            r"\w",
+            r"\S",
+            r"\d",
+            r"\Q",
+            r"\E",
+            r"\.",
+            r"\x73",
+            "-",
+            "=",
         ];
         prop::collection::vec(prop::sample::select(pieces.to_vec()), 0..12).prop_map(|pieces| pieces.concat())
     }

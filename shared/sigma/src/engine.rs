@@ -105,8 +105,8 @@ impl LazyRegex {
                 .build()
                 .ok()
         });
-        // INVARIANT: what was read and is within the bounds compiles (a test of `dialect` and one over all rules hold it). Were
-        // it not so, a match is the safe answer.
+        // INVARIANT: what was read and is within the bounds compiles; a test of `dialect` holds it. Were it not so, a match is the
+        // safe answer.
         compiled.as_ref().is_none_or(|regex| regex.is_match(text))
     }
 }
@@ -114,19 +114,55 @@ impl LazyRegex {
 /// What makes two leaves the same.
 #[derive(PartialEq, Eq, Hash)]
 enum LeafKey {
-    BeyondAscii { field: u32 },
+    BeyondAscii {
+        field: u32,
+    },
     /// Any of these leaves.
     Any(Vec<u32>),
-    Glob { field: u32, glob: Glob, cased: bool },
-    Regex { field: u32, pattern: String, ignore_case: bool, multi_line: bool, dot_all: bool },
-    Empty { field: u32 },
-    Present { field: u32 },
-    Absent { field: u32 },
-    Number { field: u32, bits: u64 },
-    Compare { field: u32, operator: Operator, bits: u64 },
-    Bool { field: u32, value: bool },
-    Network { field: u32, network: IpNet },
-    Field { field: u32, other: u32, starts: bool, ends: bool },
+    Glob {
+        field: u32,
+        glob: Glob,
+        cased: bool,
+    },
+    Regex {
+        field: u32,
+        pattern: String,
+        ignore_case: bool,
+        multi_line: bool,
+        dot_all: bool,
+    },
+    Empty {
+        field: u32,
+    },
+    Present {
+        field: u32,
+    },
+    Absent {
+        field: u32,
+    },
+    Number {
+        field: u32,
+        bits: u64,
+    },
+    Compare {
+        field: u32,
+        operator: Operator,
+        bits: u64,
+    },
+    Bool {
+        field: u32,
+        value: bool,
+    },
+    Network {
+        field: u32,
+        network: IpNet,
+    },
+    Field {
+        field: u32,
+        other: u32,
+        starts: bool,
+        ends: bool,
+    },
 }
 
 /// Where in a value a text stands.
@@ -143,10 +179,20 @@ pub(crate) enum Place {
 pub(crate) enum Node {
     Leaf(u32),
     /// A leaf that holds only if all the children do, and is asked only then.
-    Guarded { first: u32, end: u32, leaf: u32 },
+    Guarded {
+        first: u32,
+        end: u32,
+        leaf: u32,
+    },
     Not(u32),
-    And { first: u32, end: u32 },
-    Or { first: u32, end: u32 },
+    And {
+        first: u32,
+        end: u32,
+    },
+    Or {
+        first: u32,
+        end: u32,
+    },
 }
 
 #[derive(Debug)]
@@ -366,7 +412,11 @@ impl Builder {
         }
     }
 
-    fn expressions(&mut self, parts: &[detection::Expression], searches: &[u32]) -> Result<Vec<u32>, Problem> {
+    fn expressions(
+        &mut self,
+        parts: &[detection::Expression],
+        searches: &[u32],
+    ) -> Result<Vec<u32>, Problem> {
         parts.iter().map(|part| self.expression(part, searches)).collect()
     }
 
@@ -582,7 +632,8 @@ impl Builder {
         parts.retain(|part| told(part).is_none());
         leaves.sort_unstable();
         leaves.dedup();
-        let chance = leaves.iter().filter_map(|leaf| self.chances.get(*leaf as usize).copied().flatten()).sum();
+        let chance =
+            leaves.iter().filter_map(|leaf| self.chances.get(*leaf as usize).copied().flatten()).sum();
         let key = LeafKey::Any(leaves.clone());
         if let Some(node) = self.keys.get(&key) {
             return Some(*node);

@@ -164,9 +164,8 @@ impl Part {
 
 /// A text that holds another one of the list says nothing more.
 fn without_longer(texts: Vec<String>) -> Vec<String> {
-    let is_needed = |text: &String| {
-        texts.iter().all(|other| other.len() >= text.len() || !text.contains(other.as_str()))
-    };
+    let is_needed =
+        |text: &String| texts.iter().all(|other| other.len() >= text.len() || !text.contains(other.as_str()));
     texts.iter().filter(|text| is_needed(text)).cloned().collect()
 }
 

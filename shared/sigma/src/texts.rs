@@ -91,7 +91,8 @@ impl Table {
         }
         for (text, place) in texts {
             let grams = text.array_windows::<LENGTH>().map(number).zip(0..);
-            let Some((gram, at)) = grams.min_by_key(|(gram, _)| counts.get(table.hash(*gram)).copied()) else {
+            let Some((gram, at)) = grams.min_by_key(|(gram, _)| counts.get(table.hash(*gram)).copied())
+            else {
                 continue;
             };
             let start = index(kept.len());
