@@ -1,19 +1,24 @@
 //! The AWS that the functions see: what each call answers when all is well, and when it was asked and answered.
 //!
+//! S3 has a log of any size: its key says how many bytes it has, and they are made while they are read.
+//!
 //! Each service has a port, and so connections, of its own. A session is ended as soon as it is terminated and the
 //! ledger is empty for every event, so that each event takes the whole way.
 
 use std::cell::{Cell, RefCell};
+use std::convert::Infallible;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use http_body_util::{BodyExt, Full};
-use hyper::body::{Bytes, Incoming};
+use http_body_util::BodyExt;
+use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Request, Response};
+use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -27,7 +32,7 @@ use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 use crate::event::UNTAGGED;
 
 /// The services by the names that the variables of their endpoints end with.
-const SERVICES: [&str; 5] = ["DYNAMODB", "IAM", "RESOURCE_GROUPS_TAGGING_API", "SNS", "SSM"];
+const SERVICES: [&str; 6] = ["DYNAMODB", "IAM", "RESOURCE_GROUPS_TAGGING_API", "S3", "SNS", "SSM"];
 
 /// One call.
 #[derive(Clone, Debug)]
@@ -54,6 +59,36 @@ struct State {
     calls: RefCell<Vec<Call>>,
     connections: Cell<usize>,
     delay: Cell<Duration>,
+    /// What every log consists of, again and again.
+    log: RefCell<Bytes>,
+}
+
+/// The body of an answer: a part, again and again, until so many bytes are left.
+#[derive(Debug)]
+struct Answer {
+    part: Bytes,
+    left: u64,
+}
+
+impl Body for Answer {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let length = self.part.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
+        if length == 0 {
+            return Poll::Ready(None);
+        }
+        self.left -= length as u64;
+        Poll::Ready(Some(Ok(Frame::data(self.part.slice(..length)))))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left)
+    }
 }
 
 impl Aws {
@@ -96,6 +131,11 @@ impl Aws {
     /// Answers each call so much later from now on.
     pub(crate) fn answer_after(&self, delay: Duration) {
         self.state.delay.set(delay);
+    }
+
+    /// Lets logs consist of this from now on.
+    pub(crate) fn serve_log(&self, part: Vec<u8>) {
+        self.state.log.replace(Bytes::from(part));
     }
 
     /// Takes the calls that were answered since they were last taken.
@@ -152,26 +192,33 @@ async fn converse(stream: impl AsyncRead + AsyncWrite + Unpin, state: Rc<State>)
     let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }
 
-async fn answer(request: Request<Incoming>, state: &State) -> Result<Response<Full<Bytes>>, hyper::Error> {
+async fn answer(request: Request<Incoming>, state: &State) -> Result<Response<Answer>, hyper::Error> {
     let (head, body) = request.into_parts();
     let body = body.collect().await?.to_bytes();
     let asked = Instant::now();
     let target = head.headers.get("x-amz-target").and_then(|target| target.to_str().ok());
+    let whole = |content: String| Answer { left: content.len() as u64, part: Bytes::from(content) };
     let (operation, content, kind) = match target.and_then(|target| target.rsplit_once('.')) {
         Some((_, operation)) => {
-            (operation.to_owned(), json_answer(operation, &body), "application/x-amz-json-1.1")
+            (operation.to_owned(), whole(json_answer(operation, &body)), "application/x-amz-json-1.1")
+        }
+        None if head.method == Method::GET => {
+            let name = head.uri.path().rsplit('-').next().and_then(|name| name.strip_suffix(".log"));
+            let left = name.and_then(|size| size.parse().ok()).unwrap_or_default();
+            let log = Answer { part: state.log.borrow().clone(), left };
+            ("GetObject".to_owned(), log, "text/plain")
         }
         None => {
             let form = String::from_utf8_lossy(&body).into_owned();
             let operation =
                 form.split('&').find_map(|field| field.strip_prefix("Action=")).unwrap_or_default();
-            (operation.to_owned(), xml_answer(operation), "text/xml")
+            (operation.to_owned(), whole(xml_answer(operation)), "text/xml")
         }
     };
     if !state.delay.get().is_zero() {
         tokio::time::sleep(state.delay.get()).await;
     }
-    let mut response = Response::new(Full::new(Bytes::from(content)));
+    let mut response = Response::new(content);
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     state.calls.borrow_mut().push(Call { operation, asked, answered: Instant::now() });
     Ok(response)

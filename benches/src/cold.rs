@@ -31,7 +31,7 @@ pub(crate) async fn measure(functions: &Functions, report: &mut Report) -> Resul
     let (aws, plain) = (Aws::start().await?, Aws::start_without_tls().await?);
     let roots = function::roots(&aws)?;
     let (roots, system) = (Trust::File(&roots), Path::new("/etc/ssl/certs/ca-certificates.crt"));
-    let Functions { guard, hello, python } = functions;
+    let Functions { guard, hello, python, .. } = functions;
     let mut variants = vec![
         (guard, &aws, roots),
         (hello, &aws, roots),

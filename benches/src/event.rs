@@ -1,4 +1,4 @@
-//! The events that are delivered: StartSession as CloudTrail records it, in EventBridge's envelope.
+//! The events that are delivered: StartSession as CloudTrail records it and the log that S3 has got, in EventBridge's envelope.
 
 use serde_json::{Value, json};
 
@@ -28,6 +28,24 @@ pub(crate) fn delivery(number: usize, wrong: Wrong) -> Value {
         "detail-type": "AWS API Call via CloudTrail", "source": "aws.ssm", "account": ACCOUNT,
         "time": "2026-11-23T09:30:00Z", "region": REGION, "resources": [], "detail": record(number, wrong),
     })
+}
+
+/// A delivery of a log of so many bytes, as the queue delivers it.
+pub(crate) fn log_delivery(bytes: u64) -> Value {
+    let object = json!({
+        "version": "0", "id": "00000000-0000-4000-8000-00000000000f", "detail-type": "Object Created",
+        "source": "aws.s3", "account": ACCOUNT, "time": "2026-11-23T09:30:00Z", "region": REGION, "resources": [],
+        "detail": {
+            "version": "0", "bucket": {"name": "logs"},
+            "object": {"key": format!("alice-{bytes:017}.log"), "size": bytes, "version-id": "v1"},
+        },
+    });
+    let id = "00000000-0000-4000-8000-000000000010";
+    json!({"id": id, "Records": [{
+        "messageId": id, "receiptHandle": "none", "body": object.to_string(), "eventSource": "aws:sqs",
+        "eventSourceARN": format!("arn:aws:sqs:{REGION}:{ACCOUNT}:logs"), "awsRegion": REGION,
+        "attributes": {}, "messageAttributes": {},
+    }]})
 }
 
 /// The record of one StartSession.

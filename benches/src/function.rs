@@ -23,6 +23,8 @@ pub(crate) struct Function {
     /// What is started.
     pub(crate) program: PathBuf,
     arguments: Vec<PathBuf>,
+    /// Variables that it has beside those that all have.
+    pub(crate) variables: Vec<(&'static str, String)>,
     /// Where its package is unpacked.
     pub(crate) folder: PathBuf,
 }
@@ -36,19 +38,25 @@ pub(crate) struct Functions {
     pub(crate) hello: Function,
     /// The guard's calls in Python.
     pub(crate) python: Function,
+    /// The function on logs, beside its rules, as users deploy it.
+    pub(crate) logs: Function,
 }
 
 impl Functions {
     /// Builds all of them.
     pub(crate) fn build() -> Result<Self, String> {
-        let package = e2e::package::build()?.folder("session-event");
+        let packages = e2e::package::build()?;
+        let (package, logs) = (packages.folder("session-event"), packages.folder("log-object"));
         e2e::tools::run(
             Command::new("cargo")
                 .args(["build", "--release", "--locked", "--package", "hello"])
                 .current_dir(e2e::root()),
             "cargo build --package hello",
         )?;
-        let function = |name, program, arguments, folder| Function { name, program, arguments, folder };
+        let function = |name, program, arguments, folder| {
+            let variables = vec![("ALERT_FROM", "low".to_owned()), ("PATIENCE_MINUTES", "60".to_owned())];
+            Function { name, program, arguments, variables, folder }
+        };
         let hello = e2e::target().join("release/hello");
         let peer = e2e::root().join("benches/peer");
         let python = e2e::tools::python("tests/stack/requirements.txt")?;
@@ -56,6 +64,7 @@ impl Functions {
             guard: function("ssm-guard", package.join("bootstrap"), vec![], package),
             hello: function("hello world", hello, vec![], e2e::target()),
             python: function("Python", python, vec![peer.join("handler.py")], peer),
+            logs: function("log-object", logs.join("bootstrap"), vec![], logs),
         })
     }
 }
@@ -110,6 +119,7 @@ impl Process {
         ]);
         command.env("ALERT_TOPIC_ARN", format!("arn:aws:sns:{REGION}:{ACCOUNT}:alerts"));
         command.env("GUARD_ROLE_ARN", format!("arn:aws:iam::{ACCOUNT}:role/guard"));
+        command.envs(function.variables.iter().map(|(name, value)| (name, value)));
         if let Trust::File(file) = trust {
             command.env("SSL_CERT_FILE", file).env("AWS_CA_BUNDLE", file);
         }
@@ -150,7 +160,8 @@ impl Process {
         }
     }
 
-    fn failed(&self, what: &str) -> String {
+    /// What went wrong with it, and where to read more.
+    pub(crate) fn failed(&self, what: &str) -> String {
         format!("{} {what}; its output is in {}", self.name, self.log.display())
     }
 

@@ -4,13 +4,14 @@
 //! TLS. It prints medians and whether the targets are met, and fails only when it could not measure: a shared machine
 //! is no judge of milliseconds.
 //!
-//! `cargo bench-guard cold warm decision size` picks what is measured; without a name all of it is.
+//! `cargo bench-guard cold warm decision log size` picks what is measured; without a name all of it is.
 
 mod aws;
 mod cold;
 mod decision;
 mod event;
 mod function;
+mod log;
 mod machine;
 mod report;
 mod runtime_api;
@@ -25,7 +26,7 @@ use tokio::task::LocalSet;
 use crate::function::Functions;
 use crate::report::Report;
 
-const MEASURES: [&str; 4] = ["cold", "decision", "warm", "size"];
+const MEASURES: [&str; 5] = ["cold", "decision", "warm", "log", "size"];
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -60,6 +61,9 @@ async fn measure(names: &[&str]) -> Result<(), String> {
     }
     if is_asked("warm") {
         warm::measure(&functions, &mut report).await?;
+    }
+    if is_asked("log") {
+        log::measure(&functions, &mut report).await?;
     }
     if is_asked("size") {
         size::measure(&functions)?;

@@ -22,7 +22,7 @@ impl Report {
 
     /// Notes a target that a ratio should not exceed.
     pub(crate) fn at_most(&mut self, what: &str, found: f64, limit: f64) {
-        self.note(found <= limit, format!("{what}: {found:.1}, target at most {limit:.0}"));
+        self.note(found <= limit, format!("{what}: {found:.1}, target at most {limit}"));
     }
 
     /// Notes a target that a ratio should reach.

@@ -1,49 +1,52 @@
-//! Rules as one graph of questions, and the automata that answer most of them in one pass.
+//! Rules as one graph of questions, most of which are answered in one pass.
 //!
-//! Every question about a field (a *leaf*) is kept once, however many rules ask it. A leaf that is a text without
-//! wildcards inside is answered by an Aho-Corasick automaton over the field's value; where in the value the text may
-//! stand is read off the place of the match. A leaf with wildcards, and a regular expression, is asked only after a text
-//! that it cannot match without was found. For each rule, leaves are chosen of which at least one must hold (its
-//! *witnesses*): a rule none of whose witnesses holds is not looked at.
+//! Every question about a field (a *leaf*) is kept once, however many rules ask it. Leaves that are texts without
+//! wildcards inside are answered together, in one pass over the field's value; where in the value the text may stand is
+//! read off the place at which it was found. Text with wildcards, and a regular expression, becomes "the texts that it
+//! cannot match without, and itself", so that it is asked when these were found. For each rule, leaves are chosen of which
+//! at least one must hold (its *witnesses*): a rule none of whose witnesses holds is not looked at.
 
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
-use aho_corasick::automaton::Automaton as _;
-use aho_corasick::{Anchored, MatchKind, nfa};
 use ipnet::IpNet;
 
-use crate::detection::{Detection, Expression};
+use crate::detection::{self, Detection};
+use crate::dialect::Expression;
 use crate::error::Problem;
-use crate::literals::{self, Required};
+use crate::literals;
 use crate::pattern::{self, Glob, Part, Pattern};
+use crate::texts::Texts;
 use crate::value::{Item, Operator, Regex, Value};
 
 /// The field that stands for every field: keywords look there.
 pub(crate) const ANY_FIELD: u32 = 0;
-/// How large a regular expression may be, by [`literals::size`].
+/// How large a regular expression may be, in steps.
 const MAX_REGEX_SIZE: u64 = 20_000;
 /// What one may use when it is compiled, far above what one of that size needs, and for memory while it matches.
 const MAX_REGEX_BYTES: usize = 64 << 20;
 const MAX_REGEX_CACHE: usize = 256 << 10;
+/// How deep one may be nested once it is compiled: groups are bounded, and each is a few levels.
+const MAX_REGEX_NESTING: u32 = 1_000;
+/// How likely a value is to have characters outside of ASCII.
+const CHANCE_BEYOND_ASCII: f32 = 1e-4;
 /// A rule with more witnesses is looked at for every event.
 const MAX_WITNESSES: usize = 10_000;
 
 /// A question about an event.
 #[derive(Debug)]
 pub(crate) enum Leaf {
-    /// A text stands at a certain place; only the automaton tells.
-    Literal,
+    /// A text stands at a certain place, or a character is outside of ASCII, or any of several such: known before any rule is
+    /// looked at.
+    Told,
     Glob {
         field: u32,
         glob: Glob,
         cased: bool,
-        has_text: bool,
     },
     Regex {
         field: u32,
         regex: LazyRegex,
-        has_text: bool,
     },
     Empty {
         field: u32,
@@ -98,10 +101,12 @@ impl LazyRegex {
                 .dot_matches_new_line(self.dot_all)
                 .size_limit(MAX_REGEX_BYTES)
                 .dfa_size_limit(MAX_REGEX_CACHE)
+                .nest_limit(MAX_REGEX_NESTING)
                 .build()
                 .ok()
         });
-        // INVARIANT: what was read and is within the bound compiles. Were it not so, a match is the safe answer.
+        // INVARIANT: what was read and is within the bounds compiles; a test of `dialect` holds it. Were it not so, a match is the
+        // safe answer.
         compiled.as_ref().is_none_or(|regex| regex.is_match(text))
     }
 }
@@ -109,17 +114,55 @@ impl LazyRegex {
 /// What makes two leaves the same.
 #[derive(PartialEq, Eq, Hash)]
 enum LeafKey {
-    Literal { field: u32, text: String, place: Place },
-    Glob { field: u32, glob: Glob, cased: bool },
-    Regex { field: u32, pattern: String, ignore_case: bool, multi_line: bool, dot_all: bool },
-    Empty { field: u32 },
-    Present { field: u32 },
-    Absent { field: u32 },
-    Number { field: u32, bits: u64 },
-    Compare { field: u32, operator: Operator, bits: u64 },
-    Bool { field: u32, value: bool },
-    Network { field: u32, network: IpNet },
-    Field { field: u32, other: u32, starts: bool, ends: bool },
+    BeyondAscii {
+        field: u32,
+    },
+    /// Any of these leaves.
+    Any(Vec<u32>),
+    Glob {
+        field: u32,
+        glob: Glob,
+        cased: bool,
+    },
+    Regex {
+        field: u32,
+        pattern: String,
+        ignore_case: bool,
+        multi_line: bool,
+        dot_all: bool,
+    },
+    Empty {
+        field: u32,
+    },
+    Present {
+        field: u32,
+    },
+    Absent {
+        field: u32,
+    },
+    Number {
+        field: u32,
+        bits: u64,
+    },
+    Compare {
+        field: u32,
+        operator: Operator,
+        bits: u64,
+    },
+    Bool {
+        field: u32,
+        value: bool,
+    },
+    Network {
+        field: u32,
+        network: IpNet,
+    },
+    Field {
+        field: u32,
+        other: u32,
+        starts: bool,
+        ends: bool,
+    },
 }
 
 /// Where in a value a text stands.
@@ -135,122 +178,155 @@ pub(crate) enum Place {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Node {
     Leaf(u32),
+    /// A leaf that holds only if all the children do, and is asked only then.
+    Guarded {
+        first: u32,
+        end: u32,
+        leaf: u32,
+    },
     Not(u32),
-    And { first: u32, end: u32 },
-    Or { first: u32, end: u32 },
+    And {
+        first: u32,
+        end: u32,
+    },
+    Or {
+        first: u32,
+        end: u32,
+    },
 }
 
 #[derive(Debug)]
 pub(crate) struct Engine {
     pub(crate) fields: HashMap<Box<str>, u32>,
-    pub(crate) automata: Vec<Option<Automaton>>,
-    /// Leaves that a value outside of ASCII may match without their text, by field.
-    pub(crate) folding: Vec<Vec<u32>>,
+    /// By field: what is looked for in its value.
+    pub(crate) searches: Vec<Search>,
     pub(crate) leaves: Vec<Leaf>,
     pub(crate) nodes: Vec<Node>,
     pub(crate) children: Vec<u32>,
     /// The node that decides each rule.
     pub(crate) roots: Vec<u32>,
-    /// The rules that each leaf is a witness of.
-    pub(crate) witnessed: Lists,
+    /// What follows from each leaf: first the leaves that hold because it does, then, from the number of leaves on, the rules
+    /// that it is a witness of.
+    pub(crate) follows: Lists,
     /// The rules without witnesses.
     pub(crate) always: Vec<u32>,
-    pub(crate) texts: u32,
 }
 
 /// Lists in one piece of memory.
 #[derive(Debug, Default)]
 pub(crate) struct Lists {
-    ends: Vec<u32>,
+    /// Where each begins. The next one's beginning is its end.
+    starts: Vec<u32>,
     items: Vec<u32>,
 }
 
 impl Lists {
     fn new(lists: &[Vec<u32>]) -> Self {
-        let mut all = Self::default();
+        let mut all = Self { starts: Vec::with_capacity(lists.len() + 1), items: Vec::new() };
         for list in lists {
+            all.starts.push(index(all.items.len()));
             all.items.extend_from_slice(list);
-            all.ends.push(index(all.items.len()));
         }
+        all.starts.push(index(all.items.len()));
         all
     }
 
     pub(crate) fn get(&self, at: u32) -> &[u32] {
         let at = at as usize;
-        let start = at.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or_default();
-        let end = self.ends.get(at).copied().unwrap_or_default();
-        self.items.get(start as usize..end as usize).unwrap_or_default()
+        let Some([start, end]) = self.starts.get(at..at + 2) else { return &[] };
+        self.items.get(*start as usize..*end as usize).unwrap_or_default()
     }
 }
 
-/// The texts that are looked for in a field.
+/// What is looked for in a field.
 #[derive(Debug)]
-pub(crate) struct Automaton {
-    automaton: nfa::contiguous::NFA,
-    /// The number of the first text among all texts of all fields.
-    pub(crate) first_text: u32,
-    /// By text: the leaves that hold wherever it stands.
-    pub(crate) anywhere: Lists,
-    /// By text: places and the leaves that hold when it stands there.
-    placed: Vec<Vec<(Place, u32)>>,
-    lengths: Vec<u32>,
+pub(crate) struct Search {
+    texts: Texts,
+    /// By text: what holds where it was found.
+    leaves: Vec<Placed>,
+    /// What holds for a value that is not all of ASCII.
+    pub(crate) beyond_ascii: u32,
 }
 
-impl Automaton {
-    /// Calls `found` with each text (by its number in this automaton) and the end of each place it stands at.
-    pub(crate) fn scan(&self, value: &[u8], found: &mut impl FnMut(u32, usize)) {
-        let automaton = &self.automaton;
-        let Ok(mut state) = automaton.start_state(Anchored::No) else { return };
-        for (at, byte) in value.iter().enumerate() {
-            state = automaton.next_state(Anchored::No, state, *byte);
-            if automaton.is_special(state) && automaton.is_match(state) {
-                for number in 0..automaton.match_len(state) {
-                    found(automaton.match_pattern(state, number).as_u32(), at + 1);
-                }
-            }
+/// The leaves that hold when a text was found, [`NO_LEAF`] where nothing asks that.
+#[derive(Clone, Copy, Debug)]
+struct Placed {
+    anywhere: u32,
+    start: u32,
+    end: u32,
+    whole: u32,
+}
+
+/// The number of no leaf.
+const NO_LEAF: u32 = u32::MAX;
+
+impl Placed {
+    const NOTHING: Self = Self { anywhere: NO_LEAF, start: NO_LEAF, end: NO_LEAF, whole: NO_LEAF };
+
+    fn at(&mut self, place: Place) -> &mut u32 {
+        match place {
+            Place::Anywhere => &mut self.anywhere,
+            Place::Start => &mut self.start,
+            Place::End => &mut self.end,
+            Place::Whole => &mut self.whole,
         }
     }
+}
 
-    /// The leaves that hold because a text ends here.
-    pub(crate) fn placed(&self, text: u32, end: usize, length: usize) -> impl Iterator<Item = u32> {
-        let text_length = self.lengths.get(text as usize).map_or(0, |length| *length as usize);
-        let is_start = end == text_length;
-        let is_end = end == length;
-        let places = self.placed.get(text as usize).map(Vec::as_slice).unwrap_or_default();
-        places.iter().filter_map(move |(place, leaf)| {
-            let holds = match place {
-                Place::Anywhere => true,
-                Place::Start => is_start,
-                Place::End => is_end,
-                Place::Whole => is_start && is_end,
-            };
-            holds.then_some(*leaf)
-        })
+impl Search {
+    /// Calls `hold` with the leaves that hold of a value, with some more than once.
+    pub(crate) fn scan(&self, value: &[u8], hold: &mut impl FnMut(u32)) {
+        self.texts.scan(value, &mut |text, start, end| {
+            let Some(leaves) = self.leaves.get(text as usize) else { return };
+            hold(leaves.anywhere);
+            if start == 0 {
+                hold(leaves.start);
+            }
+            if end == value.len() {
+                hold(leaves.end);
+            }
+            if start == 0 && end == value.len() {
+                hold(leaves.whole);
+            }
+        });
     }
 }
 
 /// Takes rules, one after the other.
-#[derive(Default)]
 pub(crate) struct Builder {
     fields: HashMap<Box<str>, u32>,
     keys: HashMap<LeafKey, u32>,
     leaves: Vec<Leaf>,
     /// By field: texts, and the leaves that each is for.
-    texts: Vec<HashMap<String, Vec<(Place, u32)>>>,
-    /// By leaf: how likely its text is to be found; `None`: it has none.
+    texts: Vec<HashMap<String, Placed>>,
+    /// By leaf: how likely it is to hold, where that is told before it is asked.
     chances: Vec<Option<f32>>,
-    folding: Vec<Vec<u32>>,
+    /// By leaf: the node that asks it.
+    leaf_nodes: Vec<u32>,
+    /// By leaf: those that hold because it does.
+    implied: Vec<Vec<u32>>,
     nodes: Vec<Node>,
+    /// By node: how much it costs to ask.
+    costs: Vec<u8>,
     children: Vec<u32>,
     roots: Vec<u32>,
 }
 
 impl Builder {
     pub(crate) fn new() -> Self {
-        let mut builder = Self::default();
-        builder.texts.push(HashMap::new());
-        builder.folding.push(Vec::new());
-        builder
+        Self {
+            fields: HashMap::new(),
+            keys: HashMap::with_capacity(512),
+            leaves: Vec::new(),
+            texts: vec![HashMap::new()],
+            chances: Vec::new(),
+            leaf_nodes: Vec::new(),
+            implied: Vec::new(),
+            nodes: Vec::new(),
+            costs: Vec::new(),
+            children: Vec::new(),
+            roots: Vec::new(),
+        }
     }
 
     /// Adds a rule; after an error, nothing of it matters.
@@ -267,40 +343,41 @@ impl Builder {
         Ok(())
     }
 
-    pub(crate) fn finish(self) -> Result<Engine, Problem> {
-        let mut witnessed = vec![Vec::new(); self.leaves.len()];
+    pub(crate) fn finish(self) -> Engine {
+        let (mut follows, leaves) = (self.implied, index(self.leaves.len()));
         let mut always = Vec::new();
         let mut witnesses = Witnesses::new(&self.nodes, &self.children, &self.chances);
-        for (rule, root) in self.roots.iter().enumerate() {
-            let Some(leaves) = witnesses.of_rule(*root) else {
-                always.push(index(rule));
+        for (rule, root) in (0..).zip(&self.roots) {
+            let Some(witnesses) = witnesses.of_rule(*root) else {
+                always.push(rule);
                 continue;
             };
-            for leaf in leaves {
-                if let Some(rules) = witnessed.get_mut(leaf as usize) {
-                    rules.push(index(rule));
+            for leaf in witnesses {
+                if let Some(follows) = follows.get_mut(leaf as usize) {
+                    follows.push(leaves + rule);
                 }
             }
         }
-        let mut first_text = 0;
-        let mut automata = Vec::with_capacity(self.texts.len());
-        for texts in self.texts {
-            let count = index(texts.len());
-            automata.push(automaton(texts, first_text)?);
-            first_text += count;
-        }
-        Ok(Engine {
+        let leaf_of = |key| match self.keys.get(&key).and_then(|node| self.nodes.get(*node as usize)) {
+            Some(Node::Leaf(leaf)) => *leaf,
+            _ => NO_LEAF,
+        };
+        let search = |(field, texts): (u32, &HashMap<String, Placed>)| Search {
+            // Both go through the map in the same order.
+            texts: Texts::new(texts.keys().map(String::as_str)),
+            leaves: texts.values().copied().collect(),
+            beyond_ascii: leaf_of(LeafKey::BeyondAscii { field }),
+        };
+        Engine {
+            searches: (0..).zip(&self.texts).map(search).collect(),
             fields: self.fields,
-            automata,
-            folding: self.folding,
             leaves: self.leaves,
             nodes: self.nodes,
             children: self.children,
             roots: self.roots,
-            witnessed: Lists::new(&witnessed),
+            follows: Lists::new(&follows),
             always,
-            texts: first_text,
-        })
+        }
     }
 
     fn field(&mut self, name: Option<&str>) -> u32 {
@@ -311,32 +388,35 @@ impl Builder {
         let field = index(self.texts.len());
         self.fields.insert(name.into(), field);
         self.texts.push(HashMap::new());
-        self.folding.push(Vec::new());
         field
     }
 
-    fn expression(&mut self, expression: &Expression, searches: &[u32]) -> Result<u32, Problem> {
+    fn expression(&mut self, expression: &detection::Expression, searches: &[u32]) -> Result<u32, Problem> {
         match expression {
-            Expression::Item(item) => self.item(item),
-            Expression::Search(search) => {
+            detection::Expression::Item(item) => self.item(item),
+            detection::Expression::Search(search) => {
                 searches.get(*search).copied().ok_or_else(|| Problem::invalid("a search that is not there"))
             }
-            Expression::Not(inner) => {
+            detection::Expression::Not(inner) => {
                 let inner = self.expression(inner, searches)?;
                 Ok(self.node(Node::Not(inner)))
             }
-            Expression::And(parts) => {
+            detection::Expression::And(parts) => {
                 let parts = self.expressions(parts, searches)?;
                 Ok(self.and(parts))
             }
-            Expression::Or(parts) => {
+            detection::Expression::Or(parts) => {
                 let parts = self.expressions(parts, searches)?;
                 Ok(self.or(parts))
             }
         }
     }
 
-    fn expressions(&mut self, parts: &[Expression], searches: &[u32]) -> Result<Vec<u32>, Problem> {
+    fn expressions(
+        &mut self,
+        parts: &[detection::Expression],
+        searches: &[u32],
+    ) -> Result<Vec<u32>, Problem> {
         parts.iter().map(|part| self.expression(part, searches)).collect()
     }
 
@@ -352,10 +432,10 @@ impl Builder {
     }
 
     fn value(&mut self, field: u32, value: &Value) -> Result<u32, Problem> {
-        let leaf = match value {
+        Ok(match value {
             Value::Expansion(values) => {
                 let values = self.values(field, values)?;
-                return Ok(self.or(values));
+                self.or(values)
             }
             Value::Text(pattern) => self.pattern(field, pattern),
             Value::Number { text, .. } if field == ANY_FIELD => self.pattern(field, &Pattern::literal(text)),
@@ -387,8 +467,7 @@ impl Builder {
                     Leaf::Field { field, other, starts, ends },
                 )
             }
-        };
-        Ok(self.node(Node::Leaf(leaf)))
+        })
     }
 
     fn pattern(&mut self, field: u32, pattern: &Pattern) -> u32 {
@@ -431,79 +510,88 @@ impl Builder {
     }
 
     fn literal(&mut self, field: u32, text: String, place: Place) -> u32 {
-        let key = LeafKey::Literal { field, text: text.clone(), place };
-        if let Some(leaf) = self.keys.get(&key) {
-            return *leaf;
+        // A text that must stand at the start or the end of a value is rare.
+        let weight = if place == Place::Anywhere { 1.0 } else { 1.5 };
+        let chance = literals::chance(std::slice::from_ref(&text)).powf(weight);
+        let new = index(self.leaves.len());
+        let Some(texts) = self.texts.get_mut(field as usize) else { return NO_LEAF };
+        let leaf = texts.entry(text).or_insert(Placed::NOTHING).at(place);
+        if *leaf != NO_LEAF {
+            return self.leaf_nodes.get(*leaf as usize).copied().unwrap_or(NO_LEAF);
         }
-        let leaf = self.leaf(key, Leaf::Literal);
-        self.look_for(leaf, field, text, place);
-        leaf
+        *leaf = new;
+        self.new_leaf(Leaf::Told, Some(chance))
     }
 
     fn glob(&mut self, field: u32, glob: Glob, cased: bool) -> u32 {
         let key = LeafKey::Glob { field, glob: glob.clone(), cased };
-        if let Some(leaf) = self.keys.get(&key) {
-            return *leaf;
+        if let Some(node) = self.keys.get(&key) {
+            return *node;
         }
         let text = glob.longest_text().map(pattern::lower);
-        let leaf = self.leaf(key, Leaf::Glob { field, glob, cased, has_text: text.is_some() });
-        if let Some(text) = text {
-            self.look_for(leaf, field, text, Place::Anywhere);
-        }
-        leaf
+        let guards: Vec<u32> =
+            text.into_iter().map(|text| self.literal(field, text, Place::Anywhere)).collect();
+        self.guarded(key, Leaf::Glob { field, glob, cased }, &guards)
     }
 
     fn regex(&mut self, field: u32, source: &Regex) -> Result<u32, Problem> {
-        let pattern = source.translate()?;
-        let Regex { ignore_case, multi_line, dot_all, .. } = *source;
-        let key = LeafKey::Regex { field, pattern: pattern.clone(), ignore_case, multi_line, dot_all };
-        if let Some(leaf) = self.keys.get(&key) {
-            return Ok(*leaf);
-        }
-        let hir = regex_syntax::ParserBuilder::new()
-            .case_insensitive(ignore_case)
-            .multi_line(multi_line)
-            .dot_matches_new_line(dot_all)
-            .build()
-            .parse(&pattern)
-            .map_err(|error| {
-                let text = error.to_string();
-                let last = text.lines().last().unwrap_or_default().trim_start_matches("error: ");
-                Problem::invalid(format!("a regular expression that cannot be read: {last}"))
-            })?;
-        if literals::size(&hir) > MAX_REGEX_SIZE {
+        let Expression { pattern, part, folds } = source.read()?;
+        if part.size() > MAX_REGEX_SIZE {
             let problem = Problem::too_large("a regular expression that is too large");
             return Err(problem.hint("repeat less: `{1,1000}` is a thousand copies"));
         }
-        let Required { texts, folds } = literals::required(&hir).unwrap_or_default();
+        let Regex { ignore_case, multi_line, dot_all, .. } = *source;
+        let key = LeafKey::Regex { field, pattern: pattern.clone(), ignore_case, multi_line, dot_all };
+        if let Some(node) = self.keys.get(&key) {
+            return Ok(*node);
+        }
+        let mut guards = Vec::new();
+        for list in part.required() {
+            let mut texts: Vec<u32> =
+                list.into_iter().map(|text| self.literal(field, text, Place::Anywhere)).collect();
+            if folds {
+                let key = LeafKey::BeyondAscii { field };
+                let known = self.keys.get(&key).copied();
+                texts.push(known.unwrap_or_else(|| {
+                    let node = self.new_leaf(Leaf::Told, Some(CHANCE_BEYOND_ASCII));
+                    self.keys.insert(key, node);
+                    node
+                }));
+            }
+            guards.push(self.or(texts));
+        }
         let regex = LazyRegex { pattern, ignore_case, multi_line, dot_all, compiled: OnceLock::new() };
-        let leaf = self.leaf(key, Leaf::Regex { field, regex, has_text: !texts.is_empty() });
-        for text in texts {
-            self.look_for(leaf, field, text, Place::Anywhere);
-        }
-        if folds && let Some(folding) = self.folding.get_mut(field as usize) {
-            folding.push(leaf);
-        }
-        Ok(leaf)
+        Ok(self.guarded(key, Leaf::Regex { field, regex }, &guards))
     }
 
+    /// A leaf that nothing tells of before it is asked.
     fn leaf(&mut self, key: LeafKey, leaf: Leaf) -> u32 {
-        *self.keys.entry(key).or_insert_with(|| {
-            self.leaves.push(leaf);
-            self.chances.push(None);
-            index(self.leaves.len() - 1)
-        })
+        if let Some(node) = self.keys.get(&key) {
+            return *node;
+        }
+        let node = self.new_leaf(leaf, None);
+        self.keys.insert(key, node);
+        node
     }
 
-    fn look_for(&mut self, leaf: u32, field: u32, text: String, place: Place) {
-        // A long text is rare, and one that must stand at the end of a value is rarer.
-        let letters = text.chars().count().min(40) as f32 * if place == Place::Anywhere { 1.0 } else { 1.5 };
-        if let Some(chance) = self.chances.get_mut(leaf as usize) {
-            *chance = Some(chance.unwrap_or_default() + (-letters).exp2());
+    fn guarded(&mut self, key: LeafKey, leaf: Leaf, guards: &[u32]) -> u32 {
+        let mut node = self.new_leaf(leaf, None);
+        if !guards.is_empty() {
+            let leaf = index(self.leaves.len() - 1);
+            let (first, end) = self.adopt(guards);
+            node = self.node(Node::Guarded { first, end, leaf });
         }
-        if let Some(texts) = self.texts.get_mut(field as usize) {
-            texts.entry(text).or_default().push((place, leaf));
-        }
+        self.keys.insert(key, node);
+        node
+    }
+
+    fn new_leaf(&mut self, leaf: Leaf, chance: Option<f32>) -> u32 {
+        self.leaves.push(leaf);
+        self.chances.push(chance);
+        self.implied.push(Vec::new());
+        let node = self.node(Node::Leaf(index(self.leaves.len() - 1)));
+        self.leaf_nodes.push(node);
+        node
     }
 
     fn and(&mut self, mut parts: Vec<u32>) -> u32 {
@@ -517,12 +605,48 @@ impl Builder {
     }
 
     fn or(&mut self, mut parts: Vec<u32>) -> u32 {
+        if let Some(told) = self.any_told(&mut parts) {
+            parts.push(told);
+        }
         if let [only] = parts.as_slice() {
             return *only;
         }
         parts.sort_by_key(|part| self.cost(*part));
         let (first, end) = self.adopt(&parts);
         self.node(Node::Or { first, end })
+    }
+
+    /// Those of the parts that are told, as one: however many there are, it is one question.
+    fn any_told(&mut self, parts: &mut Vec<u32>) -> Option<u32> {
+        let told = |node: &u32| match self.nodes.get(*node as usize) {
+            Some(Node::Leaf(leaf)) => match self.leaves.get(*leaf as usize) {
+                Some(Leaf::Told) => Some(*leaf),
+                _ => None,
+            },
+            _ => None,
+        };
+        let mut leaves: Vec<u32> = parts.iter().filter_map(told).collect();
+        if leaves.len() < 2 {
+            return None;
+        }
+        parts.retain(|part| told(part).is_none());
+        leaves.sort_unstable();
+        leaves.dedup();
+        let chance =
+            leaves.iter().filter_map(|leaf| self.chances.get(*leaf as usize).copied().flatten()).sum();
+        let key = LeafKey::Any(leaves.clone());
+        if let Some(node) = self.keys.get(&key) {
+            return Some(*node);
+        }
+        let any = index(self.leaves.len());
+        for leaf in leaves {
+            if let Some(implied) = self.implied.get_mut(leaf as usize) {
+                implied.push(any);
+            }
+        }
+        let node = self.new_leaf(Leaf::Told, Some(chance));
+        self.keys.insert(key, node);
+        Some(node)
     }
 
     fn adopt(&mut self, parts: &[u32]) -> (u32, u32) {
@@ -532,18 +656,25 @@ impl Builder {
     }
 
     fn cost(&self, node: u32) -> u8 {
-        match self.nodes.get(node as usize) {
-            Some(Node::Leaf(leaf)) => match self.leaves.get(*leaf as usize) {
-                Some(Leaf::Regex { .. }) => 3,
-                Some(Leaf::Glob { .. } | Leaf::Field { .. } | Leaf::Network { .. }) => 2,
-                _ => 0,
-            },
-            _ => 1,
-        }
+        self.costs.get(node as usize).copied().unwrap_or_default()
     }
 
     fn node(&mut self, node: Node) -> u32 {
+        let of_leaf = |leaf: u32| match self.leaves.get(leaf as usize) {
+            Some(Leaf::Regex { .. }) => 3,
+            Some(Leaf::Glob { .. } | Leaf::Field { .. } | Leaf::Network { .. }) => 2,
+            _ => 0,
+        };
+        let cost = match node {
+            Node::Leaf(leaf) | Node::Guarded { leaf, .. } => of_leaf(leaf),
+            Node::Not(inner) => self.cost(inner),
+            Node::And { first, end } | Node::Or { first, end } => {
+                let children = self.children.get(first as usize..end as usize).unwrap_or_default();
+                children.iter().map(|child| self.cost(*child)).max().unwrap_or_default().max(1)
+            }
+        };
         self.nodes.push(node);
+        self.costs.push(cost);
         index(self.nodes.len() - 1)
     }
 }
@@ -588,6 +719,8 @@ impl<'b> Witnesses<'b> {
                 let chance = self.chances.get(leaf as usize).copied().flatten();
                 chance.map(|chance| Witness { leaves: vec![leaf], chance })
             }
+            Node::Guarded { .. } if negated => None,
+            Node::Guarded { first, end, .. } => self.rarest(first, end, false),
             Node::Not(inner) => self.of(inner, !negated),
             // By De Morgan: the opposite of "all" is "any of the opposites".
             Node::And { first, end } if !negated => self.rarest(first, end, negated),
@@ -619,35 +752,6 @@ impl<'b> Witnesses<'b> {
         }
         Some(all)
     }
-}
-
-fn automaton(
-    texts: HashMap<String, Vec<(Place, u32)>>,
-    first_text: u32,
-) -> Result<Option<Automaton>, Problem> {
-    if texts.is_empty() {
-        return Ok(None);
-    }
-    let (texts, leaves): (Vec<String>, Vec<Vec<(Place, u32)>>) = texts.into_iter().unzip();
-    let too_large = |_| Problem::too_large("the rules look for too many texts");
-    let mut builder = nfa::noncontiguous::NFA::builder();
-    builder.match_kind(MatchKind::Standard).prefilter(false);
-    let automaton = builder.build(&texts).map_err(too_large)?;
-    let mut builder = nfa::contiguous::NFA::builder();
-    builder.prefilter(false);
-    let automaton = builder.build_from_noncontiguous(&automaton).map_err(too_large)?;
-    let is_anywhere = |(place, leaf): &(Place, u32)| (*place == Place::Anywhere).then_some(*leaf);
-    let anywhere: Vec<Vec<u32>> =
-        leaves.iter().map(|leaves| leaves.iter().filter_map(is_anywhere).collect()).collect();
-    let mut placed = leaves;
-    placed.iter_mut().for_each(|leaves| leaves.retain(|(place, _)| *place != Place::Anywhere));
-    Ok(Some(Automaton {
-        automaton,
-        first_text,
-        anywhere: Lists::new(&anywhere),
-        placed,
-        lengths: texts.iter().map(|text| index(text.len())).collect(),
-    }))
 }
 
 /// A position as it is kept. Files, values and rules are bounded far below what fits.

@@ -52,7 +52,8 @@
 //!   atomic groups, possessive quantifiers);
 //! - a second rule with the id of another;
 //! - what is beyond a bound: files of more than a megabyte, nesting, aliases that expand to many values, conditions of more
-//!   than eight kilobytes, regular expressions of more than some twenty thousand steps.
+//!   than eight kilobytes, regular expressions of more than some twenty thousand steps or a hundred parentheses inside each
+//!   other.
 //!
 //! # Limits
 //!
@@ -68,6 +69,7 @@ mod matching;
 mod pattern;
 mod rule;
 mod set;
+mod texts;
 mod value;
 mod yaml;
 

@@ -1,166 +1,182 @@
-//! What can be told of a regular expression before it is compiled: the texts one of which must be found before it can
-//! match, and how large it is.
+//! What is told of a regular expression while it is read: texts without which it cannot match, and how large it is.
+//!
+//! Parts are put together as they are read, so that no tree of the expression is ever made: a rule set has hundreds of
+//! expressions, and each is read at every start.
 
-use regex_syntax::hir::{Class, Hir, HirKind};
+/// How many texts a part may stand for before they are only required and no longer extended.
+const MAX_TEXTS: usize = 48;
+/// No text is made longer than this.
+const MAX_TEXT_BYTES: usize = 32;
+/// A list of more texts is no help.
+const MAX_LIST: usize = 256;
+/// A list whose texts are found more often is no help.
+const MAX_CHANCE: f32 = 0.5;
+/// How many lists an expression is asked by, the best of them.
+const MAX_LISTS: usize = 2;
+/// All of them but the first are looked for only if they are found less often than this.
+const MAX_CHANCE_OF_OTHERS: f32 = 1.0 / 64.0;
 
-use crate::pattern;
-
-/// More texts than this are no help.
-const MAX_TEXTS: usize = 32;
-
-/// Texts in lower case, at least one of which is in every text that matches, once that is lowered.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Required {
-    pub(crate) texts: Vec<String>,
-    /// Whether a character outside of ASCII may stand for one in a text although lowering does not make it that (`ſ` for
-    /// `s`): a value with such characters has to be looked at in any case.
-    pub(crate) folds: bool,
+/// What a part of an expression matches, all texts in lower case.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Part {
+    /// It ends with one of these texts.
+    texts: Vec<String>,
+    /// Whether there is nothing before that text.
+    is_whole: bool,
+    /// Of each list, at least one text is in it.
+    lists: Vec<Vec<String>>,
+    /// How many steps it is, repetitions counted as copies.
+    size: u64,
 }
 
-impl Required {
-    /// The shortest of its texts says how much it helps.
-    fn weight(&self) -> usize {
-        self.texts.iter().map(String::len).min().unwrap_or_default()
+impl Part {
+    /// Matches nothing but the empty text: also what looks at a place, such as `^` or `\b`.
+    pub(crate) fn empty() -> Self {
+        Self { texts: vec![String::new()], is_whole: true, lists: Vec::new(), size: 0 }
     }
-}
 
-/// What an expression requires, or nothing where that cannot be told.
-pub(crate) fn required(hir: &Hir) -> Option<Required> {
-    match hir.kind() {
-        HirKind::Literal(literal) => {
-            let text = std::str::from_utf8(&literal.0).ok()?;
-            Some(Required { texts: vec![pattern::lower(text)], folds: false })
-        }
-        HirKind::Class(class) => {
-            let (char, folds) = one_letter(class)?;
-            Some(Required { texts: vec![char.to_string()], folds })
-        }
-        HirKind::Capture(capture) => required(&capture.sub),
-        HirKind::Repetition(repetition) if repetition.min > 0 => required(&repetition.sub),
-        HirKind::Concat(parts) => concat(parts),
-        HirKind::Alternation(parts) => {
-            let mut all = Required::default();
-            for part in parts {
-                let part = required(part)?;
-                all.folds |= part.folds;
-                all.texts.extend(part.texts);
+    /// One of several characters; nothing is known of them but what they take.
+    pub(crate) fn unknown(size: u64) -> Self {
+        Self { is_whole: false, size, ..Self::empty() }
+    }
+
+    /// One of a few characters.
+    pub(crate) fn characters(characters: &[char], size: u64) -> Self {
+        let mut texts: Vec<String> = Vec::with_capacity(characters.len());
+        for character in characters {
+            let text = character.to_lowercase().collect();
+            if !texts.contains(&text) {
+                texts.push(text);
             }
-            (all.texts.len() <= MAX_TEXTS).then_some(all)
         }
-        _ => None,
+        Self { texts, is_whole: true, lists: Vec::new(), size }
     }
-}
 
-/// How many steps an expression is, repetitions counted as copies.
-pub(crate) fn size(hir: &Hir) -> u64 {
-    let sum = |parts: &[Hir]| parts.iter().map(size).fold(1, u64::saturating_add);
-    match hir.kind() {
-        HirKind::Empty | HirKind::Look(_) => 1,
-        HirKind::Literal(literal) => literal.0.len() as u64,
-        HirKind::Class(Class::Bytes(class)) => class.ranges().len() as u64,
-        // A range beyond ASCII is several sequences of bytes.
-        HirKind::Class(Class::Unicode(class)) => {
-            class.ranges().iter().map(|range| if range.end().is_ascii() { 1 } else { 8 }).sum()
-        }
-        HirKind::Repetition(repetition) => {
-            let copies = repetition.max.unwrap_or(repetition.min.saturating_add(1)).max(1);
-            size(&repetition.sub).saturating_mul(u64::from(copies)).saturating_add(1)
-        }
-        HirKind::Capture(capture) => size(&capture.sub).saturating_add(2),
-        HirKind::Concat(parts) | HirKind::Alternation(parts) => sum(parts),
+    pub(crate) fn size(&self) -> u64 {
+        self.size
     }
-}
 
-/// The best of the parts, where neighbours that are single characters or texts make one text.
-fn concat(parts: &[Hir]) -> Option<Required> {
-    let mut best: Option<Required> = None;
-    let mut keep = |candidate: Required| {
-        if best.as_ref().is_none_or(|best| candidate.weight() > best.weight()) {
-            best = Some(candidate);
+    /// A character follows.
+    pub(crate) fn push(&mut self, character: char) {
+        if self.texts.first().is_some_and(|text| text.len() >= MAX_TEXT_BYTES) {
+            self.end_texts();
         }
-    };
-    let mut run = Required { texts: vec![String::new()], folds: false };
-    for part in parts {
-        let exact = match part.kind() {
-            HirKind::Literal(_) | HirKind::Class(_) => required(part),
-            _ => None,
-        };
-        match (exact, run.texts.first_mut()) {
-            (Some(exact), Some(text)) => {
-                text.extend(exact.texts);
-                run.folds |= exact.folds;
+        for text in &mut self.texts {
+            text.extend(character.to_lowercase());
+        }
+        self.size = self.size.saturating_add(character.len_utf8() as u64);
+    }
+
+    /// Another part follows.
+    pub(crate) fn then(&mut self, mut next: Self) {
+        self.size = self.size.saturating_add(next.size);
+        let is_short = |text: &String| text.len() < MAX_TEXT_BYTES;
+        let fits = self.texts.len() * next.texts.len() <= MAX_TEXTS && self.texts.iter().all(is_short);
+        if next.is_whole && fits {
+            if let [only] = next.texts.as_slice() {
+                self.texts.iter_mut().for_each(|text| text.push_str(only));
+                return;
             }
-            _ => {
-                keep(std::mem::replace(&mut run, Required { texts: vec![String::new()], folds: false }));
-                if let Some(inner) = required(part) {
-                    keep(inner);
+            let longer = |text: &String| next.texts.iter().map(|end| format!("{text}{end}")).collect();
+            self.texts = self.texts.iter().flat_map::<Vec<_>, _>(longer).collect();
+            return;
+        }
+        self.end_texts();
+        self.lists.append(&mut next.lists);
+        self.texts = next.texts;
+    }
+
+    /// Any of several parts.
+    pub(crate) fn any(mut parts: Vec<Self>) -> Self {
+        if parts.len() < 2 {
+            return parts.pop().unwrap_or_else(Self::empty);
+        }
+        let size = parts.iter().fold(1, |size: u64, part| size.saturating_add(part.size));
+        let count: usize = parts.iter().map(|part| part.texts.len()).sum();
+        if count <= MAX_TEXTS && parts.iter().all(|part| part.is_whole) {
+            let mut texts: Vec<String> = Vec::with_capacity(count);
+            for text in parts.into_iter().flat_map(|part| part.texts) {
+                if !texts.contains(&text) {
+                    texts.push(text);
                 }
             }
+            return Self { texts, is_whole: true, lists: Vec::new(), size };
         }
+        let mut all = Vec::new();
+        for part in parts {
+            match part.best() {
+                Some(list) if all.len() + list.len() <= MAX_LIST => all.extend(list),
+                // One of them may match anything.
+                _ => return Self::unknown(size),
+            }
+        }
+        let mut any = Self::unknown(size);
+        any.lists.push(all);
+        any
     }
-    keep(run);
-    best.filter(|best| best.weight() > 0)
-}
 
-/// The letter that all characters of a class are when they are lowered.
-fn one_letter(class: &Class) -> Option<(char, bool)> {
-    let Class::Unicode(class) = class else { return None };
-    let mut letter = None;
-    let mut folds = false;
-    for range in class.ranges() {
-        if range.len() > 4 {
-            return None;
-        }
-        for char in range.start()..=range.end() {
-            let mut lowered = char.to_lowercase();
-            let lowered = lowered.next().filter(|_| lowered.len() == 0);
-            match (letter, lowered) {
-                (None, Some(_)) => letter = lowered,
-                (Some(letter), Some(lowered)) if letter == lowered => {}
-                // Ranges are in order, so that the ASCII letter has been seen.
-                (Some(letter), _) if letter.is_ascii() && !char.is_ascii() => folds = true,
-                _ => return None,
+    /// So many times, `None`: without an end.
+    pub(crate) fn repeated(mut self, least: u32, most: Option<u32>) -> Self {
+        let copies = most.unwrap_or(least.saturating_add(1)).max(1);
+        let size = self.size.max(1).saturating_mul(u64::from(copies)).saturating_add(1);
+        match (least, most) {
+            (1, Some(1)) => Self { size, ..self },
+            (0, Some(1)) if self.is_whole && self.texts.len() < MAX_TEXTS => {
+                if !self.texts.contains(&String::new()) {
+                    self.texts.push(String::new());
+                }
+                Self { size, ..self }
+            }
+            (0, _) => Self::unknown(size),
+            _ => {
+                self.end_texts();
+                Self { size, ..self }
             }
         }
     }
-    letter.map(|letter| (letter, folds))
+
+    /// The list that tells most of the whole expression, and another one if it tells much.
+    pub(crate) fn required(mut self) -> Vec<Vec<String>> {
+        self.end_texts();
+        self.lists.retain(|list| chance(list) <= MAX_CHANCE);
+        self.lists.sort_by(|one, other| chance(one).total_cmp(&chance(other)));
+        self.lists.dedup();
+        self.lists.truncate(MAX_LISTS);
+        let mut position = 0..;
+        self.lists.retain(|list| position.next() == Some(0) || chance(list) <= MAX_CHANCE_OF_OTHERS);
+        self.lists
+    }
+
+    fn best(mut self) -> Option<Vec<String>> {
+        self.end_texts();
+        self.lists.into_iter().min_by(|one, other| chance(one).total_cmp(&chance(other)))
+    }
+
+    /// What stands at the end is required, and anything may follow.
+    fn end_texts(&mut self) {
+        let texts = std::mem::replace(&mut self.texts, vec![String::new()]);
+        self.is_whole = false;
+        if texts.iter().all(|text| !text.is_empty()) {
+            self.lists.push(without_longer(texts));
+        }
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// A text that holds another one of the list says nothing more.
+fn without_longer(texts: Vec<String>) -> Vec<String> {
+    let is_needed =
+        |text: &String| texts.iter().all(|other| other.len() >= text.len() || !text.contains(other.as_str()));
+    texts.iter().filter(|text| is_needed(text)).cloned().collect()
+}
 
-    #[test]
-    fn the_size_counts_repetitions_as_copies() {
-        for (pattern, expected) in
-            [("abc", 3), ("(?:ab){10}", 21), ("[a-z0-9]", 2), ("[^a]", 9), ("(?:(?:a{9}){9}){9}", 829)]
-        {
-            let hir = regex_syntax::parse(pattern).unwrap();
-            assert!(size(&hir).abs_diff(expected) <= 12, "{pattern}: {}", size(&hir));
-        }
-    }
-
-    #[test]
-    fn a_text_is_required_only_when_every_match_has_it() {
-        for (pattern, texts, folds) in [
-            ("abc", vec!["abc"], false),
-            ("(?i)Curl", vec!["curl"], false),
-            ("(?i)sudo", vec!["sudo"], true),
-            (r"\s+wget\s+[^|]+\|\s*bash", vec!["wget"], false),
-            ("(?:nc|ncat) .*-e", vec!["nc", "ncat"], false),
-            ("x?", vec![], false),
-            ("a|b*", vec![], false),
-            ("[ab]cd", vec!["cd"], false),
-            ("(?:ab)+", vec!["ab"], false),
-            ("É", vec!["é"], false),
-        ] {
-            let found = required(&regex_syntax::parse(pattern).unwrap());
-            let found = found.unwrap_or_default();
-            assert_eq!(
-                (found.texts, found.folds),
-                (texts.into_iter().map(str::to_owned).collect(), folds),
-                "{pattern}"
-            );
-        }
-    }
+/// How often one of the texts is in a value, roughly: short ones are frequent, and punctuation is not.
+pub(crate) fn chance(texts: &[String]) -> f32 {
+    let weight = |byte: u8| match byte {
+        b'a'..=b'z' | b' ' | b'/' | b'-' | b'.' => 2.0,
+        b'0'..=b'9' => 3.0,
+        _ => 4.0_f32,
+    };
+    // Of many bytes, the first of a text is one.
+    let of = |text: &String| (1.5 - text.bytes().map(weight).sum::<f32>().min(60.0)).exp2();
+    texts.iter().map(of).sum()
 }

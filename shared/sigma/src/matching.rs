@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::engine::{ANY_FIELD, Automaton, Engine, Leaf, Node};
+use crate::engine::{ANY_FIELD, Engine, Leaf, Node};
 use crate::pattern;
 use crate::set::{RuleIndex, RuleSet, Selection};
 use crate::value::Operator;
@@ -25,9 +25,7 @@ pub struct Scratch {
     ends: Vec<usize>,
     /// By field: the event, and which of its values it is.
     places: Vec<(u32, u32)>,
-    /// By text: the event in which it was found.
-    found: Vec<u32>,
-    /// By leaf: the event in which it held, or in which its text was found.
+    /// By leaf: the event in which it was told to hold.
     held: Vec<u32>,
     /// By leaf: the event for which it was asked, and the answer.
     answers: Vec<(u32, bool)>,
@@ -93,14 +91,13 @@ impl Scratch {
                 marks.resize(length, 0);
             }
         };
-        fit(&mut self.found, engine.texts as usize);
         fit(&mut self.held, engine.leaves.len());
         fit(&mut self.seen, engine.roots.len());
         if self.answers.len() < engine.leaves.len() {
             self.answers.resize(engine.leaves.len(), (0, false));
         }
-        if self.places.len() < engine.automata.len() {
-            self.places.resize(engine.automata.len(), (0, 0));
+        if self.places.len() < engine.searches.len() {
+            self.places.resize(engine.searches.len(), (0, 0));
         }
     }
 
@@ -126,37 +123,26 @@ impl Scratch {
 
     /// Looks for the texts of a field in the value that starts here and is the last so far.
     fn read_value(&mut self, engine: &Engine, field: u32, start: usize, is_ascii: bool) {
+        let Some(search) = engine.searches.get(field as usize) else { return };
         if !is_ascii {
-            let folding = engine.folding.get(field as usize).map(Vec::as_slice).unwrap_or_default();
-            folding.iter().for_each(|leaf| self.hold(engine, *leaf));
+            self.hold(engine, search.beyond_ascii);
         }
-        let Some(Some(automaton)) = engine.automata.get(field as usize) else { return };
         let lowered = std::mem::take(&mut self.lowered);
         let value = lowered.as_bytes().get(start..).unwrap_or_default();
-        automaton.scan(value, &mut |text, end| self.found(engine, automaton, text, end, value.len()));
+        search.scan(value, &mut |leaf| self.hold(engine, leaf));
         self.lowered = lowered;
-    }
-
-    fn found(&mut self, engine: &Engine, automaton: &Automaton, text: u32, end: usize, length: usize) {
-        for leaf in automaton.placed(text, end, length) {
-            self.hold(engine, leaf);
-        }
-        // Wherever it stands: once is enough.
-        let Some(found) = self.found.get_mut((automaton.first_text + text) as usize) else { return };
-        if *found != self.event {
-            *found = self.event;
-            for leaf in automaton.anywhere.get(text) {
-                self.hold(engine, *leaf);
-            }
-        }
     }
 
     fn hold(&mut self, engine: &Engine, leaf: u32) {
         let Some(held) = self.held.get_mut(leaf as usize) else { return };
         if *held != self.event {
             *held = self.event;
-            for rule in engine.witnessed.get(leaf) {
-                self.consider(*rule);
+            for next in engine.follows.get(leaf) {
+                match next.checked_sub(engine.leaves.len() as u32) {
+                    Some(rule) => self.consider(rule),
+                    // As deep as the condition of a rule is nested, which is bounded.
+                    None => self.hold(engine, *next),
+                }
             }
         }
     }
@@ -189,6 +175,10 @@ fn holds(engine: &Engine, node: u32, event: &Event<'_>, scratch: &mut Scratch) -
     match engine.nodes.get(node as usize) {
         None => false,
         Some(Node::Leaf(leaf)) => leaf_holds(engine, *leaf, event, scratch),
+        Some(Node::Guarded { first, end, leaf }) => {
+            children(*first, *end).iter().all(|guard| holds(engine, *guard, event, scratch))
+                && leaf_holds(engine, *leaf, event, scratch)
+        }
         Some(Node::Not(inner)) => !holds(engine, *inner, event, scratch),
         Some(Node::And { first, end }) => {
             children(*first, *end).iter().all(|child| holds(engine, *child, event, scratch))
@@ -201,11 +191,8 @@ fn holds(engine: &Engine, node: u32, event: &Event<'_>, scratch: &mut Scratch) -
 
 fn leaf_holds(engine: &Engine, number: u32, event: &Event<'_>, scratch: &mut Scratch) -> bool {
     let Some(leaf) = engine.leaves.get(number as usize) else { return false };
-    let is_held = scratch.held.get(number as usize) == Some(&scratch.event);
-    match leaf {
-        Leaf::Literal => return is_held,
-        Leaf::Glob { has_text: true, .. } | Leaf::Regex { has_text: true, .. } if !is_held => return false,
-        _ => {}
+    if let Leaf::Told = leaf {
+        return scratch.held.get(number as usize) == Some(&scratch.event);
     }
     if let Some((asked, answer)) = scratch.answers.get(number as usize)
         && *asked == scratch.event
@@ -223,14 +210,14 @@ fn ask(leaf: &Leaf, event: &Event<'_>, scratch: &Scratch) -> bool {
     let value =
         |field: u32| scratch.position(field).and_then(|at| event.fields.get(at)).map(|(_, value)| *value);
     match leaf {
-        Leaf::Literal => false,
-        Leaf::Glob { field, glob, cased: true, .. } => any_value(*field, event, scratch, |at| {
+        Leaf::Told => false,
+        Leaf::Glob { field, glob, cased: true } => any_value(*field, event, scratch, |at| {
             event.fields.get(at).is_some_and(|(_, value)| glob.is_match(value))
         }),
-        Leaf::Glob { field, glob, cased: false, .. } => {
+        Leaf::Glob { field, glob, cased: false } => {
             any_value(*field, event, scratch, |at| glob.is_match(scratch.lowered(at)))
         }
-        Leaf::Regex { field, regex, .. } => any_value(*field, event, scratch, |at| {
+        Leaf::Regex { field, regex } => any_value(*field, event, scratch, |at| {
             event.fields.get(at).is_some_and(|(_, value)| regex.is_match(value))
         }),
         Leaf::Empty { field } => any_value(*field, event, scratch, |at| scratch.lowered(at).is_empty()),
@@ -307,8 +294,8 @@ mod tests {
             Node::Or { first, end } => engine.children[first as usize..end as usize]
                 .iter()
                 .any(|child| holds_slowly(engine, *child, event, scratch)),
-            Node::Leaf(leaf) => match &engine.leaves[leaf as usize] {
-                Leaf::Literal => scratch.held[leaf as usize] == scratch.event,
+            Node::Leaf(leaf) | Node::Guarded { leaf, .. } => match &engine.leaves[leaf as usize] {
+                Leaf::Told => scratch.held[leaf as usize] == scratch.event,
                 other => ask(other, event, scratch),
             },
         }

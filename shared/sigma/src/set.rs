@@ -168,19 +168,7 @@ impl Loader {
         Ok(rule)
     }
 
-    fn finish(mut self) -> Loaded {
-        let engine = match self.builder.finish() {
-            Ok(engine) => engine,
-            Err(problem) => {
-                // Nothing of the set can be searched: every rule of it is refused.
-                for rule in self.rules.drain(..) {
-                    let name = Some(rule.title().to_owned());
-                    let problem = Problem::too_large(problem.reason.clone()).hint("load fewer rules");
-                    self.refused.push(problem.into_error(rule.path(), name));
-                }
-                return Self { refused: self.refused, ..Self::default() }.finish();
-            }
-        };
-        Loaded { rules: RuleSet { rules: self.rules, engine }, refused: self.refused }
+    fn finish(self) -> Loaded {
+        Loaded { rules: RuleSet { rules: self.rules, engine: self.builder.finish() }, refused: self.refused }
     }
 }

@@ -10,7 +10,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use ipnet::IpNet;
 
-use crate::dialect;
+use crate::dialect::{self, Expression};
 use crate::error::Problem;
 use crate::pattern::{Part, Pattern};
 use crate::yaml::Node;
@@ -521,9 +521,9 @@ fn network(text: &str) -> Result<IpNet, Problem> {
 }
 
 impl Regex {
-    /// The same expression in the syntax of this engine.
-    pub(crate) fn translate(&self) -> Result<String, Problem> {
+    /// Reads it in the syntax of RE2.
+    pub(crate) fn read(&self) -> Result<Expression, Problem> {
         let pattern = Pattern { parts: self.parts.clone(), cased: true };
-        dialect::translate(&pattern.plain())
+        dialect::read(&pattern.plain(), self.ignore_case)
     }
 }
