@@ -117,8 +117,10 @@ def package(s3, template, name, archive, options):
 
 def bucket_of(s3, options):
     bucket = f"packages-{options.account}-{options.region}"
+    # The first Region is the default, and must not be named.
+    elsewhere = {"CreateBucketConfiguration": {"LocationConstraint": options.region}}
     try:
-        s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": options.region})
+        s3.create_bucket(Bucket=bucket, **({} if options.region == "us-east-1" else elsewhere))
     except ClientError as error:
         if error.response["Error"]["Code"] not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):
             raise
