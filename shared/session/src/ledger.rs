@@ -134,6 +134,8 @@ pub struct Started {
     pub time: Timestamp,
     /// By whom, in words.
     pub principal: String,
+    /// The principal's name.
+    pub principal_name: String,
     /// The principal's ARN.
     pub principal_arn: Option<String>,
     /// The second factor.
@@ -156,6 +158,7 @@ impl Started {
         Some(Self {
             time: event.time,
             principal: event.principal.describe(),
+            principal_name: event.principal.name.clone(),
             principal_arn: event.principal.arn.clone(),
             mfa: event.principal.mfa,
             source: event.source.to_string(),

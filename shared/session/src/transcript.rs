@@ -243,6 +243,7 @@ mod tests {
         let started = Started {
             time: at("2026-11-23T09:00:00Z"),
             principal: "IAM user alice".to_owned(),
+            principal_name: "alice".to_owned(),
             principal_arn: None,
             mfa: Mfa::Present,
             source: "198.51.100.7".to_owned(),

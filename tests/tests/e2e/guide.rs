@@ -188,7 +188,7 @@ fn the_guide_leads_from_an_empty_account_to_a_session_that_is_seen() {
     guard.wait_for(&session, &json!({"status": "Terminated", "timeout": 30}));
     let alert = guard.next_alert();
     assert_eq!(alert["unmapped"]["kind"], "transcript", "{alert:#}");
-    assert_eq!(alert["evidences"][0]["actor"]["user"]["name"], "IAM user alice");
+    assert_eq!(alert["evidences"][0]["actor"]["user"]["name"], "alice");
     assert_eq!(alert["evidences"][0]["actor"]["session"]["uid"], session.as_str());
     assert_eq!(alert["evidences"][1]["process"]["cmd_line"], "cat /etc/shadow > /dev/null");
     assert_eq!(guard.settle(), Vec::<Value>::new());

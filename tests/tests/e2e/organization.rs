@@ -173,7 +173,7 @@ fn a_log_of_another_account_is_joined_to_its_session() {
     node.put_object(bucket, &key, log.as_bytes()).unwrap();
     let alert = guard.next_alert();
     assert_eq!(alert["unmapped"]["kind"], "transcript", "{alert:#}");
-    assert_eq!(alert["evidences"][0]["actor"]["user"]["name"], "IAM user alice");
+    assert_eq!(alert["evidences"][0]["actor"]["user"]["name"], "alice");
     assert_eq!(alert["cloud"]["account"]["uid"], place.id);
     let ledger = guard.ledger();
     let item = ledger.session_in(&place.id, "us-east-1", session);

@@ -54,6 +54,7 @@ struct SessionItem {
 struct StartedItem {
     time: Timestamp,
     principal: String,
+    principal_name: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     principal_arn: Option<String>,
     mfa: String,
@@ -194,6 +195,7 @@ impl StartedItem {
         Self {
             time: started.time,
             principal: started.principal.clone(),
+            principal_name: started.principal_name.clone(),
             principal_arn: started.principal_arn.clone(),
             mfa: started.mfa.as_str().to_owned(),
             source: started.source.clone(),
@@ -215,6 +217,7 @@ impl StartedItem {
         Started {
             time: self.time,
             principal: self.principal,
+            principal_name: self.principal_name,
             principal_arn: self.principal_arn,
             mfa: known([Mfa::Present, Mfa::Absent], Mfa::as_str, &self.mfa).unwrap_or(Mfa::NotReported),
             source: self.source,

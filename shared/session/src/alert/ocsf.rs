@@ -7,7 +7,7 @@ use crate::event::{Session, Source};
 use crate::ledger::Started;
 use crate::object::LogObject;
 use crate::policy::Severity;
-use crate::principal::{Mfa, Principal};
+use crate::principal::Mfa;
 use crate::redact;
 use crate::response::Outcome;
 use crate::target::{Tags, TargetId};
@@ -104,10 +104,14 @@ pub(super) fn finding(alert: &Alert) -> Value {
 /// Who called what, from where.
 pub(super) fn evidence(session: &Session) -> Value {
     let event = &session.event;
+    let principal = &event.principal;
     let mut evidence = json!({
-        "actor": {"user": user(&event.principal)},
+        "actor": {"user": user(&principal.name, principal.arn.as_deref(), principal.mfa)},
         "api": {"operation": event.operation(), "service": {"name": "ssm.amazonaws.com"}},
     });
+    if let Some(account) = &principal.account {
+        insert(&mut evidence, "/actor/user", "account", json!({"uid": account}));
+    }
     match &event.source {
         Source::Ip(ip) => insert(&mut evidence, "", "src_endpoint", json!({"ip": ip.to_string()})),
         Source::Service(name) => {
@@ -154,10 +158,7 @@ pub(super) fn log_evidence(object: &LogObject, started: Option<&Started>) -> Val
         insert(&mut evidence, "/file", "version", json!(version));
     }
     if let Some(started) = started {
-        let mut user = json!({"name": redact::shown(&started.principal, 200)});
-        if let Some(arn) = &started.principal_arn {
-            insert(&mut user, "", "uid", json!(redact::shown(arn, 300)));
-        }
+        let user = user(&started.principal_name, started.principal_arn.as_deref(), started.mfa);
         insert(&mut evidence, "/actor", "user", user);
     }
     evidence
@@ -228,16 +229,13 @@ fn rule(finding: &Finding) -> Value {
     })
 }
 
-fn user(principal: &Principal) -> Value {
-    let mut user = json!({"name": redact::shown(&principal.name, 200)});
-    if let Some(arn) = &principal.arn {
+fn user(name: &str, arn: Option<&str>, mfa: Mfa) -> Value {
+    let mut user = json!({"name": redact::shown(name, 200)});
+    if let Some(arn) = arn {
         insert(&mut user, "", "uid", json!(redact::shown(arn, 300)));
     }
-    if let Some(account) = &principal.account {
-        insert(&mut user, "", "account", json!({"uid": account}));
-    }
     // What AWS does not report is left out, not called false.
-    match principal.mfa {
+    match mfa {
         Mfa::Present => insert(&mut user, "", "has_mfa", json!(true)),
         Mfa::Absent => insert(&mut user, "", "has_mfa", json!(false)),
         Mfa::NotReported => {}
