@@ -127,7 +127,7 @@ def bucket_of(s3, options):
     return bucket
 
 
-class TemplateLoader(yaml.SafeLoader):
+class TemplateLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
     """YAML with CloudFormation's short tags, read into their long form."""
 
 
