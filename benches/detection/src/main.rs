@@ -1,6 +1,6 @@
 //! How much of what is dangerous is found, how often ordinary work is flagged, and at what speed.
 //!
-//! `cargo bench-detection -- --corpus FOLDER --rules FOLDER [--sigma FOLDER] [--missed] [--false]`
+//! `cargo bench-detection --corpus FOLDER --rules FOLDER [--sigma FOLDER] [--missed] [--false]`
 //! and, to leave parts out, `--no-transcripts`, `--no-wraps`, `--no-speed`.
 //!
 //! The corpus is labelled data that is not part of this repository: `malicious.dev.ndjson`, `benign.dev.ndjson` and
