@@ -12,8 +12,8 @@ use crate::aws::Aws;
 use crate::event::{ACCOUNT, REGION};
 use crate::runtime_api::{Next, RuntimeApi, Said};
 
-/// What takes longer is not slow but broken.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// What takes longer is not slow but broken: the longest that a function of the template may run.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// A program to start.
 #[derive(Clone, Debug)]

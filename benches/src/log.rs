@@ -16,6 +16,8 @@ const ROUNDS: usize = 31;
 const OUTPUT_LINES: usize = 60;
 /// How large the large log is.
 const LARGE: u64 = 400_000_000;
+/// The largest log that is promised to be read in the memory of any other.
+const HUGE: u64 = 8 << 30;
 /// What the function may hold at most.
 const MEMORY_LIMIT_KIB: u64 = 64 << 10;
 
@@ -39,14 +41,32 @@ pub(crate) async fn measure(functions: &Functions, report: &mut Report) -> Resul
     }
     print_starts(rule_folder::rules(&folder).map_err(|error| error.to_string())?.len(), &starts, report);
 
-    let log = log(&rule_folder::evidence(&folder).map_err(|error| error.to_string())?);
-    let small = log.len() as u64;
-    aws.serve_log(log);
+    let small = serve_log(&aws, all)?;
     // Each log has a process of its own, so that its peak is of that log alone.
     let small = read(all, &aws, trust, small).await?;
     let large = read(all, &aws, trust, LARGE).await?;
     print_logs(&[small, large], report);
     Ok(())
+}
+
+/// One log of 8 GiB, which takes more than a minute, and no more memory than another.
+pub(crate) async fn measure_huge(functions: &Functions, report: &mut Report) -> Result<(), String> {
+    let aws = Aws::start().await?;
+    let roots = function::roots(&aws)?;
+    serve_log(&aws, &functions.logs)?;
+    let huge = read(&functions.logs, &aws, Trust::File(&roots), HUGE).await?;
+    print_logs(&[huge], report);
+    Ok(())
+}
+
+/// Has S3 serve a log, over and over again, and tells how long it is once.
+fn serve_log(aws: &Aws, function: &Function) -> Result<u64, String> {
+    let evidence =
+        rule_folder::evidence(&function.folder.join("rules")).map_err(|error| error.to_string())?;
+    let log = log(&evidence);
+    let length = log.len() as u64;
+    aws.serve_log(log);
+    Ok(length)
 }
 
 /// The same function with one rule: it does not start without any.

@@ -1,6 +1,6 @@
 //! How many of the commands that were run are recovered from transcripts, and how fast.
 //!
-//! `cargo bench-recovery -- [--corpus FOLDER] [--recorded FOLDER] [--verbose] [--only TEXT] [--speed]`
+//! `cargo bench-recovery [--corpus FOLDER] [--recorded FOLDER] [--verbose] [--only TEXT] [--speed]`
 //!
 //! Sessions are folders' `NAME.s3.log` with `NAME.truth.json` beside it: what the shell says it ran. `record.py` makes
 //! such a folder. A command counts as recovered when its whole text is the same, apart from runs of white space, which
