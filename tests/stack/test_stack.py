@@ -1025,6 +1025,18 @@ class EnforcedIamTest(unittest.TestCase):
         cls.account.admin("POST", "nodes", {"InstanceId": NODE, "Tags": {"Owner": "alice"}})
         cls.account.admin("POST", "nodes", {"InstanceId": MANAGED_NODE, "Tags": {"Owner": "bob"}})
 
+    def role(self, name, policy):
+        """A role that anybody may assume; its ARN."""
+        iam = self.account.client("iam")
+        trust = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
+        arn = iam.create_role(
+            RoleName=name,
+            AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]}),
+        )["Role"]["Arn"]
+        document = json.dumps({"Version": "2012-10-17", "Statement": policy})
+        iam.put_role_policy(RoleName=name, PolicyName="own", PolicyDocument=document)
+        return arn
+
     def client_of(self, user, policy):
         iam = self.account.client("iam")
         iam.create_user(UserName=user)
@@ -1146,17 +1158,7 @@ class EnforcedIamTest(unittest.TestCase):
             },
         ]
         heidi, ivan = self.client_of("heidi", policy), self.client_of("heidi-2", policy)
-        iam = self.account.client("iam")
-        trust = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
-        arn = iam.create_role(
-            RoleName="heidi-role",
-            AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]}),
-        )["Role"]["Arn"]
-        iam.put_role_policy(
-            RoleName="heidi-role",
-            PolicyName="own",
-            PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": policy}),
-        )
+        arn = self.role("heidi-role", policy)
 
         def assumed(name):
             role = heidi("sts").assume_role(RoleArn=arn, RoleSessionName=name)
@@ -1203,17 +1205,7 @@ class EnforcedIamTest(unittest.TestCase):
         )
 
         present = policy("Bool", "aws:MultiFactorAuthPresent", "true")
-        trust = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
-        iam = self.account.client("iam")
-        arn = iam.create_role(
-            RoleName="with-mfa",
-            AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]}),
-        )["Role"]["Arn"]
-        iam.put_role_policy(
-            RoleName="with-mfa",
-            PolicyName="own",
-            PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": present}),
-        )
+        arn = self.role("with-mfa", present)
         mia = self.client_of("mia", present)
         role = mia("sts").assume_role(
             RoleArn=arn, RoleSessionName="mia", SerialNumber="arn:aws:iam::1:mfa/mia", TokenCode="123456"

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use aws::accounts::AccountClients;
 use aws::alert::publish;
 use aws::ledger::{Held, Joining};
 use aws::metrics::emit;
@@ -76,11 +77,13 @@ pub(crate) async fn handle(app: &App, delivery: LambdaEvent<Value>) -> Result<()
 
 impl Run<'_> {
     async fn judge(&self, event: &SessionEvent) -> Result<(), Failure> {
-        let (progress, found) = tokio::join!(self.claim(), self.find_out(event));
+        // Whom to ask about the event: its own account, in its own Region.
+        let there = self.app.clients.accounts.clients(&event.account, &event.region);
+        let (progress, found) = tokio::join!(self.claim(), self.find_out(&there, event));
         let Some(progress) = progress? else { return Ok(()) };
         let Found { value: mut session, mut failed } = found?;
 
-        let (decision, response) = self.decide(&mut session, &mut failed).await;
+        let (decision, response) = self.decide(&there, &mut session, &mut failed).await;
         if response.terminate.is_some() && progress.intended.is_none() {
             self.app.ledger.intend(self.held, Timestamp::now()).await?;
         }
@@ -89,7 +92,6 @@ impl Run<'_> {
             (None, Some(_)) => Before::Ended,
             (None, None) => Before::Open,
         };
-        let there = self.app.clients.accounts.clients(&event.account, &event.region);
         let outcome = ssm::carry_out(&there.ssm, &response, before).await;
         trace::annotate("outcome", outcome.as_str());
         let unfinished = unfinished(&session, &decision, &outcome, failed);
@@ -140,7 +142,11 @@ impl Run<'_> {
     }
 
     /// Asks the ledger and AWS everything at once that can be asked at once.
-    async fn find_out(&self, event: &SessionEvent) -> Result<Found<Session>, Failure> {
+    async fn find_out(
+        &self,
+        there: &AccountClients,
+        event: &SessionEvent,
+    ) -> Result<Found<Session>, Failure> {
         let mut session = Session::new(event.clone(), None);
         let elsewhere = self.app.clients.accounts.role_in(&event.account);
         let roles = [Some(self.app.role.as_str()), elsewhere.as_deref()];
@@ -148,8 +154,8 @@ impl Run<'_> {
         if !self.app.policies.judge(&session) {
             return Ok(Found { value: session, failed: 0 });
         }
-        let ((record, target), principal) = tokio::try_join!(self.record_and_target(event), async {
-            Ok(look_up::principal(self.app, event).await)
+        let ((record, target), principal) = tokio::try_join!(self.record_and_target(there, event), async {
+            Ok(look_up::principal(there, &self.app.policies, event).await)
         })?;
         let facts = &mut session.event.principal;
         (facts.tags, facts.groups) = principal.value;
@@ -160,6 +166,7 @@ impl Run<'_> {
 
     async fn record_and_target(
         &self,
+        there: &AccountClients,
         event: &SessionEvent,
     ) -> Result<(SessionRecord, Found<Option<session::target::Target>>), Failure> {
         let record = async {
@@ -172,15 +179,15 @@ impl Run<'_> {
             }
         };
         if let Some(id) = event.target() {
-            let target = look_up::target(self.app, event, id.clone());
+            let target = look_up::target(there, event, id.clone());
             let (record, target) = tokio::join!(record, target);
             return Ok((record?, Found { value: Some(target.value), failed: target.failed }));
         }
         let record = record.await?;
-        let id = look_up::target_of_session(self.app, event, &record).await;
+        let id = look_up::target_of_session(there, event, &record).await;
         let target = match id.value {
             Some(id) => {
-                let target = look_up::target(self.app, event, id).await;
+                let target = look_up::target(there, event, id).await;
                 Found { value: Some(target.value), failed: target.failed }
             }
             None => Found { value: None, failed: id.failed },
@@ -189,7 +196,12 @@ impl Run<'_> {
     }
 
     /// Judges, and looks a second time before a session is ended for nothing but its target's tags.
-    async fn decide(&self, session: &mut Session, failed: &mut usize) -> (Decision, Response) {
+    async fn decide(
+        &self,
+        there: &AccountClients,
+        session: &mut Session,
+        failed: &mut usize,
+    ) -> (Decision, Response) {
         let judge = |session: &Session| {
             let decision = self.app.policies.decide(session);
             let response = respond(&decision, session, self.app.mode);
@@ -202,7 +214,7 @@ impl Run<'_> {
             return (decision, response);
         };
         tokio::time::sleep(SECOND_LOOK_AFTER).await;
-        let tags = look_up::tags(self.app, &session.event, &target.id).await;
+        let tags = look_up::tags(there, &session.event, &target.id).await;
         *failed += tags.failed;
         target.tags = tags.value;
         target.looked_twice = true;

@@ -11,11 +11,9 @@ use aws::{principal, ssm, target};
 use lambda_runtime::tracing::warn;
 use session::event::{EventKind, SessionEvent};
 use session::ledger::SessionRecord;
-use session::policy::Lookup;
-use session::principal::{Groups, Principal, PrincipalKind};
+use session::policy::{Lookup, Policies};
+use session::principal::{Groups, PrincipalKind};
 use session::target::{Tags, Target, TargetId};
-
-use crate::config::App;
 
 /// What look-ups found, and how many of them failed.
 #[derive(Debug)]
@@ -27,19 +25,18 @@ pub(crate) struct Found<T> {
 }
 
 /// The tags and facts of a target, asked for side by side.
-pub(crate) async fn target(app: &App, event: &SessionEvent, id: TargetId) -> Found<Target> {
+pub(crate) async fn target(there: &AccountClients, event: &SessionEvent, id: TargetId) -> Found<Target> {
     let node = match &id {
         TargetId::Instance(node) | TargetId::ManagedNode(node) => Some(node.clone()),
         TargetId::EcsTask { .. } | TargetId::Other(_) => None,
     };
-    let ssm = clients(app, event).ssm;
     let facts = async {
         match &node {
-            Some(node) => target::facts(&ssm, node).await,
+            Some(node) => target::facts(&there.ssm, node).await,
             None => Ok(None),
         }
     };
-    let (tags, facts) = tokio::join!(tags(app, event, &id), facts);
+    let (tags, facts) = tokio::join!(tags(there, event, &id), facts);
     // No policy reads these facts: an alert without a computer's name is still an alert.
     let facts = facts.unwrap_or_else(|error| {
         note(&error);
@@ -49,17 +46,17 @@ pub(crate) async fn target(app: &App, event: &SessionEvent, id: TargetId) -> Fou
 }
 
 /// The tags of a target.
-pub(crate) async fn tags(app: &App, event: &SessionEvent, id: &TargetId) -> Found<Tags> {
+pub(crate) async fn tags(there: &AccountClients, event: &SessionEvent, id: &TargetId) -> Found<Tags> {
     let Some(arn) = id.arn(&event.region, &event.account) else {
         return Found { value: Tags::Unknown("the target is of an unknown form".to_owned()), failed: 0 };
     };
-    found(target::tags(&clients(app, event).tagging, &arn).await, Tags::Known, Tags::Unknown)
+    found(target::tags(&there.tagging, &arn).await, Tags::Known, Tags::Unknown)
 }
 
 /// The target of a session whose own event does not name it: the ledger knows it from the start, AWS while the
 /// session is open.
 pub(crate) async fn target_of_session(
-    app: &App,
+    there: &AccountClients,
     event: &SessionEvent,
     record: &SessionRecord,
 ) -> Found<Option<TargetId>> {
@@ -69,7 +66,7 @@ pub(crate) async fn target_of_session(
     let (EventKind::Resumed { session }, None) = (&event.kind, event.target()) else {
         return Found { value: None, failed: 0 };
     };
-    match ssm::find(&clients(app, event).ssm, session).await {
+    match ssm::find(&there.ssm, session).await {
         Ok(found) => {
             let target = found.and_then(|found| found.target);
             Found { value: target.as_deref().map(TargetId::parse), failed: 0 }
@@ -82,18 +79,22 @@ pub(crate) async fn target_of_session(
 }
 
 /// What IAM knows of the principal, as far as any policy reads it.
-pub(crate) async fn principal(app: &App, event: &SessionEvent) -> Found<(Tags, Groups)> {
-    let principal = &event.principal;
-    let (tags, groups) = tokio::join!(principal_tags(app, event, principal), groups(app, event, principal));
+pub(crate) async fn principal(
+    there: &AccountClients,
+    policies: &Policies,
+    event: &SessionEvent,
+) -> Found<(Tags, Groups)> {
+    let (tags, groups) = tokio::join!(principal_tags(there, policies, event), groups(there, policies, event));
     Found { value: (tags.value, groups.value), failed: tags.failed + groups.failed }
 }
 
-async fn principal_tags(app: &App, event: &SessionEvent, principal: &Principal) -> Found<Tags> {
+async fn principal_tags(there: &AccountClients, policies: &Policies, event: &SessionEvent) -> Found<Tags> {
+    let principal = &event.principal;
     let unknown = |why: &str| Found { value: Tags::Unknown(why.to_owned()), failed: 0 };
-    if !app.policies.needs(Lookup::PrincipalTags) {
+    if !policies.needs(Lookup::PrincipalTags) {
         return unknown("no policy reads them");
     }
-    let iam = &clients(app, event).iam;
+    let iam = &there.iam;
     let answer = match principal.kind {
         PrincipalKind::IamUser
         | PrincipalKind::AssumedRole
@@ -118,23 +119,19 @@ async fn principal_tags(app: &App, event: &SessionEvent, principal: &Principal) 
     found(answer, Tags::Known, Tags::Unknown)
 }
 
-async fn groups(app: &App, event: &SessionEvent, principal: &Principal) -> Found<Groups> {
+async fn groups(there: &AccountClients, policies: &Policies, event: &SessionEvent) -> Found<Groups> {
+    let principal = &event.principal;
     let unknown = |why: &str| Found { value: Groups::Unknown(why.to_owned()), failed: 0 };
-    if !app.policies.needs(Lookup::PrincipalGroups) {
+    if !policies.needs(Lookup::PrincipalGroups) {
         return unknown("no policy reads them");
     }
     let answer = match principal.kind {
         PrincipalKind::IamUser if !is_local(event) => return unknown("the principal is of another account"),
-        PrincipalKind::IamUser => principal::groups(&clients(app, event).iam, &principal.name).await,
+        PrincipalKind::IamUser => principal::groups(&there.iam, &principal.name).await,
         // Only users are in groups.
         _ => Ok(Vec::new()),
     };
     found(answer, Groups::Known, Groups::Unknown)
-}
-
-/// Whom to ask about an event: its own account, in its own Region.
-fn clients(app: &App, event: &SessionEvent) -> AccountClients {
-    app.clients.accounts.clients(&event.account, &event.region)
 }
 
 /// What an answer says; a look-up that failed leaves the fact unknown.

@@ -23,7 +23,7 @@ use crate::clients::{Variable, client, endpoint};
 use crate::error::AwsError;
 
 /// The name of the role in `infra/member.yaml`, the same in every account.
-pub const MEMBER_ROLE: &str = "ssm-guard-member";
+const MEMBER_ROLE: &str = "ssm-guard-member";
 
 /// What CloudTrail shows as the name of the guard's sessions in other accounts.
 const SESSION_NAME: &str = "ssm-guard";

@@ -6,10 +6,15 @@
 //! cannot match without, and itself", so that it is asked when these were found. For each rule, leaves are chosen of which
 //! at least one must hold (its *witnesses*): a rule none of whose witnesses holds is not looked at.
 
+mod leaf;
+mod witnesses;
+
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
-use ipnet::IpNet;
+pub(crate) use leaf::Leaf;
+use leaf::{LazyRegex, LeafKey};
+use witnesses::Witnesses;
 
 use crate::detection::{self, Detection};
 use crate::dialect::Expression;
@@ -17,153 +22,14 @@ use crate::error::Problem;
 use crate::literals;
 use crate::pattern::{self, Glob, Part, Pattern};
 use crate::texts::Texts;
-use crate::value::{Item, Operator, Regex, Value};
+use crate::value::{Item, Regex, Value};
 
 /// The field that stands for every field: keywords look there.
 pub(crate) const ANY_FIELD: u32 = 0;
 /// How large a regular expression may be, in steps.
 const MAX_REGEX_SIZE: u64 = 20_000;
-/// What one may use when it is compiled, far above what one of that size needs, and for memory while it matches.
-const MAX_REGEX_BYTES: usize = 64 << 20;
-const MAX_REGEX_CACHE: usize = 256 << 10;
-/// How deep one may be nested once it is compiled: groups are bounded, and each is a few levels.
-const MAX_REGEX_NESTING: u32 = 1_000;
 /// How likely a value is to have characters outside of ASCII.
 const CHANCE_BEYOND_ASCII: f32 = 1e-4;
-/// A rule with more witnesses is looked at for every event.
-const MAX_WITNESSES: usize = 10_000;
-
-/// A question about an event.
-#[derive(Debug)]
-pub(crate) enum Leaf {
-    /// A text stands at a certain place, or a character is outside of ASCII, or any of several such: known before any rule is
-    /// looked at.
-    Told,
-    Glob {
-        field: u32,
-        glob: Glob,
-        cased: bool,
-    },
-    Regex {
-        field: u32,
-        regex: LazyRegex,
-    },
-    Empty {
-        field: u32,
-    },
-    Present {
-        field: u32,
-    },
-    Absent {
-        field: u32,
-    },
-    Number {
-        field: u32,
-        value: f64,
-    },
-    Compare {
-        field: u32,
-        operator: Operator,
-        value: f64,
-    },
-    Bool {
-        field: u32,
-        value: bool,
-    },
-    Network {
-        field: u32,
-        network: IpNet,
-    },
-    Field {
-        field: u32,
-        other: u32,
-        starts: bool,
-        ends: bool,
-    },
-}
-
-/// A regular expression that was read, and is compiled when it is first asked: most never are.
-#[derive(Debug)]
-pub(crate) struct LazyRegex {
-    pattern: String,
-    ignore_case: bool,
-    multi_line: bool,
-    dot_all: bool,
-    compiled: OnceLock<Option<regex::Regex>>,
-}
-
-impl LazyRegex {
-    pub(crate) fn is_match(&self, text: &str) -> bool {
-        let compiled = self.compiled.get_or_init(|| {
-            regex::RegexBuilder::new(&self.pattern)
-                .case_insensitive(self.ignore_case)
-                .multi_line(self.multi_line)
-                .dot_matches_new_line(self.dot_all)
-                .size_limit(MAX_REGEX_BYTES)
-                .dfa_size_limit(MAX_REGEX_CACHE)
-                .nest_limit(MAX_REGEX_NESTING)
-                .build()
-                .ok()
-        });
-        // INVARIANT: what was read and is within the bounds compiles; a test of `dialect` holds it. Were it not so, a match is the
-        // safe answer.
-        compiled.as_ref().is_none_or(|regex| regex.is_match(text))
-    }
-}
-
-/// What makes two leaves the same.
-#[derive(PartialEq, Eq, Hash)]
-enum LeafKey {
-    BeyondAscii {
-        field: u32,
-    },
-    /// Any of these leaves.
-    Any(Vec<u32>),
-    Glob {
-        field: u32,
-        glob: Glob,
-        cased: bool,
-    },
-    Regex {
-        field: u32,
-        pattern: String,
-        ignore_case: bool,
-        multi_line: bool,
-        dot_all: bool,
-    },
-    Empty {
-        field: u32,
-    },
-    Present {
-        field: u32,
-    },
-    Absent {
-        field: u32,
-    },
-    Number {
-        field: u32,
-        bits: u64,
-    },
-    Compare {
-        field: u32,
-        operator: Operator,
-        bits: u64,
-    },
-    Bool {
-        field: u32,
-        value: bool,
-    },
-    Network {
-        field: u32,
-        network: IpNet,
-    },
-    Field {
-        field: u32,
-        other: u32,
-        starts: bool,
-        ends: bool,
-    },
-}
 
 /// Where in a value a text stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -676,81 +542,6 @@ impl Builder {
         self.nodes.push(node);
         self.costs.push(cost);
         index(self.nodes.len() - 1)
-    }
-}
-
-/// Leaves at least one of which holds when a node does.
-#[derive(Clone, Default)]
-struct Witness {
-    leaves: Vec<u32>,
-    /// How often one of them holds, roughly.
-    chance: f32,
-}
-
-/// Looks for witnesses among the leaves that have a chance.
-pub(crate) struct Witnesses<'b> {
-    nodes: &'b [Node],
-    children: &'b [u32],
-    chances: &'b [Option<f32>],
-    known: HashMap<(u32, bool), Option<Witness>>,
-}
-
-impl<'b> Witnesses<'b> {
-    pub(crate) fn new(nodes: &'b [Node], children: &'b [u32], chances: &'b [Option<f32>]) -> Self {
-        Self { nodes, children, chances, known: HashMap::new() }
-    }
-
-    /// Of a rule, by its root.
-    pub(crate) fn of_rule(&mut self, root: u32) -> Option<Vec<u32>> {
-        let mut leaves = self.of(root, false)?.leaves;
-        leaves.sort_unstable();
-        leaves.dedup();
-        (leaves.len() <= MAX_WITNESSES).then_some(leaves)
-    }
-
-    /// Of a node, or of its opposite.
-    fn of(&mut self, node: u32, negated: bool) -> Option<Witness> {
-        if let Some(known) = self.known.get(&(node, negated)) {
-            return known.clone();
-        }
-        let witness = match *self.nodes.get(node as usize)? {
-            Node::Leaf(_) if negated => None,
-            Node::Leaf(leaf) => {
-                let chance = self.chances.get(leaf as usize).copied().flatten();
-                chance.map(|chance| Witness { leaves: vec![leaf], chance })
-            }
-            Node::Guarded { .. } if negated => None,
-            Node::Guarded { first, end, .. } => self.rarest(first, end, false),
-            Node::Not(inner) => self.of(inner, !negated),
-            // By De Morgan: the opposite of "all" is "any of the opposites".
-            Node::And { first, end } if !negated => self.rarest(first, end, negated),
-            Node::Or { first, end } if negated => self.rarest(first, end, negated),
-            Node::And { first, end } | Node::Or { first, end } => self.every(first, end, negated),
-        };
-        self.known.insert((node, negated), witness.clone());
-        witness
-    }
-
-    fn rarest(&mut self, first: u32, end: u32, negated: bool) -> Option<Witness> {
-        let parts = self.children.get(first as usize..end as usize)?;
-        parts
-            .iter()
-            .filter_map(|part| self.of(*part, negated))
-            .min_by(|one, other| one.chance.total_cmp(&other.chance))
-    }
-
-    fn every(&mut self, first: u32, end: u32, negated: bool) -> Option<Witness> {
-        let parts = self.children.get(first as usize..end as usize)?;
-        let mut all = Witness::default();
-        for part in parts {
-            let part = self.of(*part, negated)?;
-            all.leaves.extend(part.leaves);
-            all.chance += part.chance;
-            if all.leaves.len() > MAX_WITNESSES {
-                return None;
-            }
-        }
-        Some(all)
     }
 }
 

@@ -159,7 +159,6 @@ fn an_account_cannot_tell_of_the_sessions_of_another() {
 fn a_log_of_another_account_is_joined_to_its_session() {
     let guard = guard();
     let place = in_organization().in_region("us-east-1");
-    // The role is made in another Region, and this session needs none: nothing is ended.
     member(&guard, &place, &[("Mode", "enforce"), ("RoleRegion", "us-east-1")]);
     let session = "alice-aaaaaaaaaaaaaaaaaaaaaaaaaa";
     start(&place, 1, session);
