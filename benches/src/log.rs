@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use crate::aws::Aws;
@@ -23,8 +24,8 @@ const MEMORY_LIMIT_KIB: u64 = 64 << 10;
 
 pub(crate) async fn measure(functions: &Functions, report: &mut Report) -> Result<(), String> {
     let all = &functions.logs;
-    let folder = all.folder.join("rules");
-    let one = with_one_rule(all)?;
+    let rules = e2e::root().join("rules");
+    let one = with_one_rule(all, &rules)?;
     let aws = Aws::start().await?;
     let roots = function::roots(&aws)?;
     let trust = Trust::File(&roots);
@@ -39,9 +40,9 @@ pub(crate) async fn measure(functions: &Functions, report: &mut Report) -> Resul
             }
         }
     }
-    print_starts(rule_folder::rules(&folder).map_err(|error| error.to_string())?.len(), &starts, report);
+    print_starts(rule_folder::rules(&rules).map_err(|error| error.to_string())?.len(), &starts, report);
 
-    let small = serve_log(&aws, all)?;
+    let small = serve_log(&aws)?;
     // Each log has a process of its own, so that its peak is of that log alone.
     let small = read(all, &aws, trust, small).await?;
     let large = read(all, &aws, trust, LARGE).await?;
@@ -53,33 +54,33 @@ pub(crate) async fn measure(functions: &Functions, report: &mut Report) -> Resul
 pub(crate) async fn measure_huge(functions: &Functions, report: &mut Report) -> Result<(), String> {
     let aws = Aws::start().await?;
     let roots = function::roots(&aws)?;
-    serve_log(&aws, &functions.logs)?;
+    serve_log(&aws)?;
     let huge = read(&functions.logs, &aws, Trust::File(&roots), HUGE).await?;
     print_logs(&[huge], report);
     Ok(())
 }
 
 /// Has S3 serve a log, over and over again, and tells how long it is once.
-fn serve_log(aws: &Aws, function: &Function) -> Result<u64, String> {
-    let evidence =
-        rule_folder::evidence(&function.folder.join("rules")).map_err(|error| error.to_string())?;
+fn serve_log(aws: &Aws) -> Result<u64, String> {
+    let evidence = rule_folder::evidence(&e2e::root().join("rules")).map_err(|error| error.to_string())?;
     let log = log(&evidence);
     let length = log.len() as u64;
     aws.serve_log(log);
     Ok(length)
 }
 
-/// The same function with one rule: it does not start without any.
-fn with_one_rule(function: &Function) -> Result<Function, String> {
-    let folder = function.folder.join("rules");
-    let failed = |error| format!("{}: {error}", folder.display());
-    let mut rules = Vec::new();
-    for entry in fs::read_dir(&folder).map_err(failed)? {
-        rules.push(entry.map_err(failed)?.path());
+/// The same function with the first of the rules: it does not start without any.
+fn with_one_rule(function: &Function, rules: &Path) -> Result<Function, String> {
+    let failed = |error| format!("{}: {error}", rules.display());
+    let mut folders = Vec::new();
+    for entry in fs::read_dir(rules).map_err(failed)? {
+        folders.push(entry.map_err(failed)?.path());
     }
-    let first = rules.iter().min().ok_or_else(|| format!("{} is empty", folder.display()))?;
+    let first = folders.iter().min().ok_or_else(|| format!("{} is empty", rules.display()))?;
+    let index = e2e::target().join("bench").join("one-rule.index");
+    fs::write(&index, e2e::package::compile(first)?).map_err(failed)?;
     let mut function = function.clone();
-    function.variables.push(("RULES_FOLDER", first.display().to_string()));
+    function.variables.push(("RULES_INDEX", index.display().to_string()));
     Ok(function)
 }
 

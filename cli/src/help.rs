@@ -79,6 +79,18 @@ Examples:
     exit_codes!()
 );
 
+pub(crate) const COMPILE: &str = concat!(
+    "\
+Examples:
+  ssm-guard compile rules --to rules.index
+
+  With SigmaHQ's rules beside those that ship:
+    ssm-guard compile rules sigma/rules/linux --to rules.index
+
+",
+    exit_codes!()
+);
+
 pub(crate) const SCAN: &str = concat!(
     "\
 Examples:

@@ -65,6 +65,19 @@ enum Command {
     /// counted as not judged.
     #[command(after_long_help = help::REPLAY)]
     Replay(replay::Options),
+    /// Compile rules into the one file that the function on logs reads when it starts.
+    ///
+    /// Nothing is written if a rule does not load: each one is named with its reason. Only the same version of the
+    /// function reads the file.
+    #[command(after_long_help = help::COMPILE)]
+    Compile {
+        /// The folders of rules.
+        #[arg(value_name = "FOLDER", default_value = "rules")]
+        folders: Vec<PathBuf>,
+        /// The file to write.
+        #[arg(long, value_name = "FILE", default_value = "rules.index")]
+        to: PathBuf,
+    },
     /// Read logs of sessions: the commands that were run, and what of them is dangerous.
     ///
     /// Reads logs as Session Manager uploads them to S3, packed with gzip or not. Of a folder, every `.log` below it is
@@ -132,6 +145,7 @@ fn main() -> ExitCode {
         }
         Command::Test { policies, output } => test::run(&policies.folder, output.format),
         Command::Replay(options) => replay::run(&options),
+        Command::Compile { folders, to } => rules::compile(&folders, &to),
         Command::Scan(options) => scan::run(&options),
         Command::Commands(options) => scan::commands(&options),
         Command::Completions { shell } => {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::error::Error;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use detection::{Loaded, Options, Rules, Scan};
@@ -48,15 +49,41 @@ pub(crate) fn are_in(folder: &Path) -> bool {
 
 /// Loads folders of rules. What does not load is told, and the others are used.
 pub(crate) fn load(folders: &[PathBuf]) -> Result<Rules, Box<dyn Error>> {
+    let loaded = read_all(folders)?;
+    tell_refused(&loaded);
+    Ok(loaded.rules)
+}
+
+/// Writes the index that the function reads, of rules all of which load.
+pub(crate) fn compile(folders: &[PathBuf], to: &Path) -> Result<Found, Box<dyn Error>> {
+    let loaded = read_all(folders)?;
+    tell_refused(&loaded);
+    if !loaded.refused.is_empty() {
+        eprintln!("ssm-guard: {} is not written", to.display());
+        return Ok(Found::Something);
+    }
+    let index = loaded.rules.to_index()?;
+    fs::write(to, &index).map_err(|error| format!("{}: {error}", to.display()))?;
+    print::text(&format!(
+        "{} compiled into {}.",
+        counted(loaded.rules.len(), "rule is", "rules are"),
+        to.display()
+    ))?;
+    Ok(Found::Nothing)
+}
+
+fn read_all(folders: &[PathBuf]) -> Result<Loaded, Box<dyn Error>> {
     let mut files = Vec::new();
     for folder in folders {
         files.extend(rule_folder::rules(folder)?);
     }
-    let loaded = read(&files);
+    Ok(read(&files))
+}
+
+fn tell_refused(loaded: &Loaded) {
     for refused in &loaded.refused {
         eprintln!("ssm-guard: {refused}");
     }
-    Ok(loaded.rules)
 }
 
 fn read(files: &[RuleFile]) -> Loaded {

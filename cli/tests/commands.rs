@@ -58,6 +58,55 @@ const ROOT_USER: (&str, &str) =
 const PERMIT: (&str, &str) =
     ("policies/baseline-permit/policy.cedar", "copy of policies/baseline-permit/policy.cedar");
 
+mod compile {
+    use super::*;
+
+    const RULE: &str = "
+title: A shell is opened
+logsource: {product: linux, category: process_creation}
+detection: {shell: {Image|endswith: /sh}, condition: shell}
+";
+
+    #[test]
+    fn rules_become_one_file() {
+        let rules = folder(&[("rules/a/rule.yml", RULE), ("more/b.yml", RULE)]);
+        assert_snapshot!(run_in(rules.path(), &["compile"]), @"
+        1 rule is compiled into rules.index.
+        exit code 0
+        ");
+        let first = fs::read(rules.path().join("rules.index")).unwrap();
+        assert_snapshot!(run_in(rules.path(), &["compile", "rules", "more", "--to", "all.index"]), @"
+        2 rules are compiled into all.index.
+        exit code 0
+        ");
+        assert!(fs::metadata(rules.path().join("all.index")).unwrap().len() > first.len() as u64);
+    }
+
+    #[test]
+    fn a_rule_that_does_not_load_keeps_the_file_from_being_written() {
+        let rules = folder(&[("rules/a.yml", RULE), ("rules/b.yml", "title: no detection\n")]);
+        assert_snapshot!(run_in(rules.path(), &["compile"]), @"
+        stderr: ssm-guard: rules/b.yml: rule `no detection`: `logsource`: it is missing
+        stderr: ssm-guard: rules.index is not written
+        exit code 1
+        ");
+        assert!(!rules.path().join("rules.index").exists());
+        assert_snapshot!(run_in(rules.path(), &["compile", "rules/nowhere"]), @"
+        stderr: ssm-guard: rules/nowhere: No such file or directory (os error 2)
+        exit code 2
+        ");
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_written_is_named() {
+        let rules = folder(&[("rules/a.yml", RULE)]);
+        assert_snapshot!(run_in(rules.path(), &["compile", "--to", "nowhere/rules.index"]), @"
+        stderr: ssm-guard: nowhere/rules.index: No such file or directory (os error 2)
+        exit code 2
+        ");
+    }
+}
+
 mod check {
     use super::*;
 
@@ -476,7 +525,7 @@ mod help {
             .map(|page| page.unwrap().file_name().into_string().unwrap())
             .collect();
         pages.sort();
-        assert_snapshot!(pages.join(" "), @"ssm-guard-check.1 ssm-guard-commands.1 ssm-guard-completions.1 ssm-guard-man.1 ssm-guard-replay.1 ssm-guard-scan.1 ssm-guard-test.1 ssm-guard.1");
+        assert_snapshot!(pages.join(" "), @"ssm-guard-check.1 ssm-guard-commands.1 ssm-guard-compile.1 ssm-guard-completions.1 ssm-guard-man.1 ssm-guard-replay.1 ssm-guard-scan.1 ssm-guard-test.1 ssm-guard.1");
     }
 
     #[test]

@@ -1,14 +1,19 @@
-//! The packages of the functions: a release binary beside its policies or rules, as users deploy it.
+//! The packages of the functions: a release binary beside its policies or the index of its rules, as users deploy it.
 
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use detection::Rules;
+
 use crate::{children, root, target, tools};
 
-/// Every function, and the folder of the repository that goes into its package.
-pub const FUNCTIONS: [(&str, &str); 2] = [("session-event", "policies"), ("log-object", "rules")];
+/// Every function, and what is beside its binary in its package.
+pub const FUNCTIONS: [(&str, &str); 2] = [("session-event", "policies"), ("log-object", INDEX)];
+
+/// What `ssm-guard compile` makes of `rules/`.
+pub const INDEX: &str = "rules.index";
 
 /// The packages of all functions.
 #[derive(Clone, Debug)]
@@ -97,7 +102,7 @@ fn put_together() -> Result<Packages, String> {
     let lock = lock().map_err(|error| format!("{}: {error}", target().join("package").display()))?;
     let archives = FUNCTIONS.iter().map(|(function, files)| {
         let folder = target().join("package").join(function);
-        assemble(function, files, &folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+        assemble(function, files, &folder)?;
         Ok((*function, zip(&folder, files)?))
     });
     let archives = archives.collect::<Result<_, String>>();
@@ -113,13 +118,30 @@ fn lock() -> io::Result<File> {
     Ok(file)
 }
 
-fn assemble(function: &str, files: &str, folder: &Path) -> io::Result<()> {
-    if folder.exists() {
-        fs::remove_dir_all(folder)?;
+fn assemble(function: &str, files: &str, folder: &Path) -> Result<(), String> {
+    let index = if files == INDEX { Some(compile(&root().join("rules"))?) } else { None };
+    let fill = || {
+        if folder.exists() {
+            fs::remove_dir_all(folder)?;
+        }
+        fs::create_dir_all(folder)?;
+        fs::copy(target().join("release").join(function), folder.join("bootstrap"))?;
+        match index {
+            Some(index) => fs::write(folder.join(files), index),
+            None => copy(&root().join(files), &folder.join(files)),
+        }
+    };
+    fill().map_err(|error| format!("{}: {error}", folder.display()))
+}
+
+/// The index of a folder of rules, as `ssm-guard compile` writes it.
+pub fn compile(rules: &Path) -> Result<Vec<u8>, String> {
+    let files = rule_folder::rules(rules).map_err(|error| error.to_string())?;
+    let loaded = Rules::load(files.iter().map(|file| (file.path.as_str(), file.text.as_str())));
+    match loaded.refused.first() {
+        Some(refused) => Err(refused.to_string()),
+        None => loaded.rules.to_index().map_err(|error| error.to_string()),
     }
-    fs::create_dir_all(folder)?;
-    fs::copy(target().join("release").join(function), folder.join("bootstrap"))?;
-    copy(&root().join(files), &folder.join(files))
 }
 
 fn copy(from: &Path, to: &Path) -> io::Result<()> {

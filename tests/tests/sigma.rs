@@ -1,4 +1,5 @@
-//! The Sigma engine against pySigma: what each rule says to events that are made from the rules themselves.
+//! The Sigma engine against pySigma: what each rule says to events that are made from the rules themselves. The rules are
+//! asked as they are loaded, and once more as a function has them, read from what was written of them.
 //!
 //! `tests/sigma/README.md` says how the cases are made. `SIGMA_RULES` names more folders of rules, such as a clone of
 //! SigmaHQ's, separated as `PATH` is.
@@ -78,6 +79,7 @@ fn compare(folders: &[PathBuf], cross: u32) -> Comparison {
     let names = names(&loaded.rules);
     let mut comparison = Comparison::default();
     let mut is_complete = false;
+    let deployed = read_again(&loaded.rules);
     let mut scratch = Scratch::default();
     for line in lines.lines() {
         let line: Value = serde_json::from_str(line).expect("each line is JSON");
@@ -100,10 +102,18 @@ fn compare(folders: &[PathBuf], cross: u32) -> Comparison {
                 .iter()
                 .map(|(name, value)| (name.as_str(), value.as_str().expect("a value is text")))
                 .collect();
-            let mut matching = BTreeSet::new();
-            loaded.rules.matches(&Event { fields: &event }, &mut scratch, &mut |rule| {
-                matching.extend(names.get(&rule));
-            });
+            let mut matching_of = |rules: &RuleSet| {
+                let mut matching = BTreeSet::new();
+                rules.matches(&Event { fields: &event }, &mut scratch, &mut |rule| {
+                    matching.extend(names.get(&rule));
+                });
+                matching
+            };
+            let matching = matching_of(&loaded.rules);
+            let again = matching_of(&deployed);
+            if again != matching {
+                comparison.wrong.push(format!("written and read: {again:?}, before: {matching:?}: {line}"));
+            }
             compare_case(&line, matching, &refused, &mut comparison);
         }
     }
@@ -145,6 +155,12 @@ fn compare_case<'c>(
         let fields = case.get("fields").map(Value::to_string).unwrap_or_default();
         comparison.wrong.push(format!("missed {missed:?}, matched falsely {false_matches:?}: {fields}"));
     }
+}
+
+/// The rules as an index keeps them.
+fn read_again(rules: &RuleSet) -> RuleSet {
+    let written = postcard::to_allocvec(rules).expect("rules are written");
+    postcard::from_bytes(&written).expect("what was written is read")
 }
 
 /// What `cases.py` calls each rule: its file, `#`, and its position there.

@@ -1,15 +1,16 @@
 //! What the function needs before its first log. All that is wrong is named at once, and then it does not start.
 
-use std::path::PathBuf;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use aws::clients::{LogClients, Variable};
 use aws::environment::Environment;
 use aws::greeting::greet_for_logs;
 use aws::ledger::Ledger;
-use detection::Rules;
+use detection::{IndexError, Rules};
 use jiff::SignedDuration;
 use lambda_runtime::tracing::{error, info};
-use rule_folder::FolderError;
 use session::policy::Severity;
 use session::redact;
 use session::response::Mode;
@@ -38,14 +39,24 @@ pub(crate) enum StartError {
     /// Variables of the environment.
     #[error("configuration: {}", .0.join("; "))]
     Variables(Vec<String>),
-    /// The folder of rules.
-    #[error("rules: {0}")]
-    Rules(#[from] FolderError),
-    /// Not one rule could be loaded: nothing would ever be found.
-    #[error("rules: none of {0} loads")]
-    NoRules(usize),
-    /// The thread that loads the rules.
-    #[error("rules: loading was aborted: {0}")]
+    /// The index of the rules cannot be read.
+    #[error("rules: {}: {source}; `ssm-guard compile` writes it", path.display())]
+    Missing {
+        /// Where it should be.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The index of the rules cannot be used.
+    #[error("rules: {}: {source}", path.display())]
+    Index {
+        /// Where it is.
+        path: PathBuf,
+        /// Why.
+        source: IndexError,
+    },
+    /// The thread that reads the rules.
+    #[error("rules: reading was aborted: {0}")]
     Aborted(#[from] tokio::task::JoinError),
 }
 
@@ -70,7 +81,7 @@ impl App {
         let ledger = Ledger { client: clients.dynamodb.clone(), table, keep };
         let rules = tokio::task::spawn_blocking(move || {
             redact::prepare();
-            load_rules(rules)
+            read_rules(&rules)
         });
         for failure in greet_for_logs(&clients, &ledger, &topic).await {
             // Whatever this is, the first log that needs the service fails and is delivered again.
@@ -86,14 +97,9 @@ impl App {
     }
 }
 
-/// A rule that does not load is named; the others still find.
-fn load_rules(folder: PathBuf) -> Result<Rules, StartError> {
-    let files = rule_folder::rules(&folder)?;
-    let loaded = Rules::load(files.iter().map(|file| (file.path.as_str(), file.text.as_str())));
-    for refused in &loaded.refused {
-        error!("A rule does not load, and finds nothing: {refused}");
-    }
-    if loaded.rules.is_empty() { Err(StartError::NoRules(files.len())) } else { Ok(loaded.rules) }
+fn read_rules(path: &Path) -> Result<Rules, StartError> {
+    let index = fs::read(path).map_err(|source| StartError::Missing { path: path.to_owned(), source })?;
+    Rules::from_index(&index).map_err(|source| StartError::Index { path: path.to_owned(), source })
 }
 
 impl Config {
@@ -109,7 +115,7 @@ impl Config {
             alert_from: alert_from?,
             keep: keep?,
             patience: patience?,
-            rules: environment.folder("RULES_FOLDER", "rules"),
+            rules: environment.packaged("RULES_INDEX", "rules.index"),
         })
     }
 }
@@ -134,5 +140,19 @@ mod tests {
              `PATIENCE_MINUTES` is missing; `AWS_REGION` is missing; `AWS_ACCESS_KEY_ID` is missing; \
              `AWS_SECRET_ACCESS_KEY` is missing"
         );
+    }
+
+    #[test]
+    fn rules_that_cannot_be_read_are_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let index = folder.path().join("rules.index");
+        let told =
+            || read_rules(&index).unwrap_err().to_string().replace(index.to_str().unwrap(), "rules.index");
+        assert_eq!(
+            told(),
+            "rules: rules.index: No such file or directory (os error 2); `ssm-guard compile` writes it"
+        );
+        fs::write(&index, "title: not compiled").unwrap();
+        assert_eq!(told(), "rules: rules.index: it is not an index of rules: `ssm-guard compile` writes one");
     }
 }

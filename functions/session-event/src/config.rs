@@ -112,7 +112,7 @@ impl Config {
             role: role?,
             mode: mode?,
             keep: keep?,
-            policies: environment.folder("POLICIES_FOLDER", "policies"),
+            policies: environment.packaged("POLICIES_FOLDER", "policies"),
             required_tags: environment.optional("REQUIRED_TAGS").unwrap_or_default(),
             networks: environment.optional("ALLOWED_NETWORKS").unwrap_or_default(),
         })

@@ -59,8 +59,8 @@ impl<'a> Environment<'a> {
         })
     }
 
-    /// A folder that is in the function's package under this name, unless the variable says otherwise.
-    pub fn folder(&self, variable: &str, name: &str) -> PathBuf {
+    /// A file or a folder that is in the function's package under this name, unless the variable says otherwise.
+    pub fn packaged(&self, variable: &str, name: &str) -> PathBuf {
         let root = self.optional("LAMBDA_TASK_ROOT").unwrap_or_else(|| ".".to_owned());
         self.optional(variable).map_or_else(|| PathBuf::from(root).join(name), PathBuf::from)
     }

@@ -7,12 +7,14 @@
 
 mod discovery;
 mod event;
+mod index;
 mod output;
 mod rules;
 mod scan;
 pub mod shell;
 
 pub use discovery::{BURST, SUBJECTS, WINDOW};
+pub use index::IndexError;
 pub use output::{LINE_BYTES, LINE_LIMIT, TELLING};
 pub use rules::{Loaded, Rules, Unread};
 pub use scan::{

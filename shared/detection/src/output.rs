@@ -92,8 +92,8 @@ enum Search {
     All,
 }
 
-impl Picker {
-    pub(crate) fn new() -> Self {
+impl Default for Picker {
+    fn default() -> Self {
         let packed = packed::Config::new().builder().extend(TELLING).build();
         let search = match packed {
             Some(searcher) => Search::Packed(searcher),
@@ -105,7 +105,9 @@ impl Picker {
         };
         Self { search }
     }
+}
 
+impl Picker {
     /// Calls `see` with each line that may hold a dangerous command, and its number within the text.
     pub(crate) fn pick<'t>(&self, text: &'t [u8], see: &mut dyn FnMut(&'t [u8], u64)) {
         let mut at = 0_usize;
@@ -197,7 +199,7 @@ mod tests {
     fn lines_are_picked_with_their_numbers() {
         let text = b"one\n$ cat /etc/shadow\nthree\n\n# history -c; cat /etc/shadow\nlast /dev/tcp/";
         let mut picked = Vec::new();
-        Picker::new().pick(text, &mut |line, number| {
+        Picker::default().pick(text, &mut |line, number| {
             picked.push((String::from_utf8_lossy(line).into_owned(), number));
         });
         let expected =

@@ -8,13 +8,14 @@
 
 use std::collections::HashSet;
 
+use serde::{Deserialize, Serialize};
 use sigma::{Event, Rule, RuleError, RuleIndex, RuleSet, Scratch, Selection};
 
 use crate::event::Log;
 use crate::output::Picker;
 
 /// Rules, ready to be asked about commands.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Rules {
     linux: RuleSet,
     shell: RuleSet,
@@ -22,6 +23,7 @@ pub struct Rules {
     selections: [Selection; 5],
     count: usize,
     /// What picks lines out of output: made once, not for every session.
+    #[serde(skip)]
     pub(crate) picker: Picker,
 }
 
@@ -108,7 +110,7 @@ impl Rules {
             }
         }
         let (linux, shell, windows) = (linux.rules, shell.rules, windows.rules);
-        let rules = Self { linux, shell, windows, selections, count, picker: Picker::new() };
+        let rules = Self { linux, shell, windows, selections, count, picker: Picker::default() };
         Loaded { rules, refused, unread }
     }
 

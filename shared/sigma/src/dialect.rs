@@ -657,6 +657,7 @@ mod tests {
             ("É..", "é", false),
             ("(?i)É..", "", false),
             ("(?i:abc|x.*def)g", "abc|def", false),
+            (r"(x.*|\|\s*)at\s+-f|(y.*)?at\s*<|a.*at\s|b.*at!", "at", false),
             ("(abc(?i)s)S", "abcss", true),
             (r"\Q$(x\E", "$(x", false),
         ] {

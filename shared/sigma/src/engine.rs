@@ -9,11 +9,12 @@
 mod leaf;
 mod witnesses;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::OnceLock;
 
 pub(crate) use leaf::Leaf;
 use leaf::{LazyRegex, LeafKey};
+use serde::{Deserialize, Serialize};
 use witnesses::Witnesses;
 
 use crate::detection::{self, Detection};
@@ -41,7 +42,7 @@ pub(crate) enum Place {
 }
 
 /// A node of the graph; children are a range of [`Engine::children`].
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) enum Node {
     Leaf(u32),
     /// A leaf that holds only if all the children do, and is asked only then.
@@ -61,9 +62,9 @@ pub(crate) enum Node {
     },
 }
 
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Engine {
-    pub(crate) fields: HashMap<Box<str>, u32>,
+    pub(crate) fields: BTreeMap<Box<str>, u32>,
     /// By field: what is looked for in its value.
     pub(crate) searches: Vec<Search>,
     pub(crate) leaves: Vec<Leaf>,
@@ -79,7 +80,7 @@ pub(crate) struct Engine {
 }
 
 /// Lists in one piece of memory.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Lists {
     /// Where each begins. The next one's beginning is its end.
     starts: Vec<u32>,
@@ -105,7 +106,7 @@ impl Lists {
 }
 
 /// What is looked for in a field.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Search {
     texts: Texts,
     /// By text: what holds where it was found.
@@ -115,7 +116,7 @@ pub(crate) struct Search {
 }
 
 /// The leaves that hold when a text was found, [`NO_LEAF`] where nothing asks that.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Placed {
     anywhere: u32,
     start: u32,
@@ -160,7 +161,7 @@ impl Search {
 
 /// Takes rules, one after the other.
 pub(crate) struct Builder {
-    fields: HashMap<Box<str>, u32>,
+    fields: BTreeMap<Box<str>, u32>,
     keys: HashMap<LeafKey, u32>,
     leaves: Vec<Leaf>,
     /// By field: texts, and the leaves that each is for.
@@ -181,7 +182,7 @@ pub(crate) struct Builder {
 impl Builder {
     pub(crate) fn new() -> Self {
         Self {
-            fields: HashMap::new(),
+            fields: BTreeMap::new(),
             keys: HashMap::with_capacity(512),
             leaves: Vec::new(),
             texts: vec![HashMap::new()],
@@ -228,11 +229,16 @@ impl Builder {
             Some(Node::Leaf(leaf)) => *leaf,
             _ => NO_LEAF,
         };
-        let search = |(field, texts): (u32, &HashMap<String, Placed>)| Search {
-            // Both go through the map in the same order.
-            texts: Texts::new(texts.keys().map(String::as_str)),
-            leaves: texts.values().copied().collect(),
-            beyond_ascii: leaf_of(LeafKey::BeyondAscii { field }),
+        let search = |(field, texts): (u32, &HashMap<String, Placed>)| {
+            // In order, so that the same rules make the same index.
+            let mut texts: Vec<(&str, Placed)> =
+                texts.iter().map(|(text, placed)| (text.as_str(), *placed)).collect();
+            texts.sort_unstable_by_key(|(text, _)| *text);
+            Search {
+                texts: Texts::new(texts.iter().map(|(text, _)| *text)),
+                leaves: texts.iter().map(|(_, placed)| *placed).collect(),
+                beyond_ascii: leaf_of(LeafKey::BeyondAscii { field }),
+            }
         };
         Engine {
             searches: (0..).zip(&self.texts).map(search).collect(),

@@ -102,16 +102,18 @@ impl Part {
             }
             return Self { texts, is_whole: true, lists: Vec::new(), size };
         }
-        let mut all = Vec::new();
+        let mut all: Vec<String> = Vec::new();
         for part in parts {
             match part.best() {
-                Some(list) if all.len() + list.len() <= MAX_LIST => all.extend(list),
+                Some(list) if all.len() + list.len() <= MAX_LIST => {
+                    all.extend(list.into_iter().filter(|text| !all.contains(text)).collect::<Vec<_>>());
+                }
                 // One of them may match anything.
                 _ => return Self::unknown(size),
             }
         }
         let mut any = Self::unknown(size);
-        any.lists.push(all);
+        any.lists.push(without_longer(all));
         any
     }
 

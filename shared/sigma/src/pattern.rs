@@ -4,6 +4,7 @@
 //! from it; before anything else it is a backslash.
 
 use memchr::memmem;
+use serde::{Deserialize, Serialize};
 
 /// A part of a text with wildcards.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -120,7 +121,7 @@ pub(crate) fn lower(text: &str) -> String {
 }
 
 /// A pattern with wildcards inside, ready to match.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct Glob {
     /// What stands between the `*`; the order is kept.
     segments: Vec<Segment>,
@@ -133,7 +134,7 @@ pub(crate) struct Glob {
 /// Text and `?`.
 type Segment = Vec<Piece>;
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 enum Piece {
     Text(String),
     One,

@@ -1,10 +1,12 @@
 //! What a rule says about itself.
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::Problem;
 use crate::yaml::Node;
 
 /// How much a match of a rule matters. The levels are ordered: `Informational` is the least.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Level {
     /// Not an alert; enriches others.
     Informational,
@@ -38,7 +40,7 @@ impl Level {
 }
 
 /// How well tried a rule is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Status {
     /// Cannot be used everywhere.
     Unsupported,
@@ -72,7 +74,7 @@ impl Status {
 }
 
 /// Which log a rule reads.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct LogSource {
     /// Such as `linux` or `windows`.
     pub product: Option<String>,
@@ -83,7 +85,7 @@ pub struct LogSource {
 }
 
 /// A rule that was loaded.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Rule {
     path: String,
     title: String,

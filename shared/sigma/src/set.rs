@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::detection::Detection;
 use crate::engine::{Builder, Engine};
 use crate::error::{Problem, RuleError, RuleErrorKind};
@@ -9,8 +11,8 @@ use crate::rule::{self, Rule};
 use crate::value::Placeholders;
 use crate::yaml::{self, Node, YamlError};
 
-/// Rules, ready to match.
-#[derive(Debug)]
+/// Rules, ready to match. As they are serialized they are read again in a fraction of the time, by the same version of this crate.
+#[derive(Debug, Serialize, Deserialize)]
 pub struct RuleSet {
     rules: Vec<Rule>,
     engine: Engine,
@@ -37,7 +39,7 @@ pub struct Loaded {
 }
 
 /// Some of the rules of a set, prepared once to ask for them alone.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Selection {
     words: Vec<u64>,
 }

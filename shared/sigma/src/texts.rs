@@ -4,11 +4,13 @@
 //! where one is in the table the text is compared. That is made in the time in which the texts are read once, which an
 //! automaton is not, and no look-up waits for the one before.
 
+use serde::{Deserialize, Serialize};
+
 /// How long grams are; a text has the longest that it holds.
 const GRAMS: [usize; 3] = [1, 2, 4];
 
 /// Texts, ready to be looked for.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Texts {
     /// All of them, one after the other.
     bytes: Vec<u8>,
@@ -17,19 +19,30 @@ pub(crate) struct Texts {
 }
 
 /// The texts by the hash of their gram.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(from = "Places")]
 struct Table {
-    /// A bit for each hash; none: there is no text.
-    is_taken: Vec<u64>,
+    /// In the order of their hashes.
+    places: Vec<Place>,
     /// How far a hash is shifted to be below the number of bits.
+    #[serde(skip_serializing)]
     shift: u32,
+    /// A bit for each hash; none: there is no text.
+    #[serde(skip_serializing)]
+    is_taken: Vec<u64>,
     /// By hash: where its texts begin. The next one's beginning is their end.
+    #[serde(skip_serializing)]
     starts: Vec<u32>,
+}
+
+/// What the rest of a table is made of.
+#[derive(Deserialize)]
+struct Places {
     places: Vec<Place>,
 }
 
 /// A gram in a text.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Place {
     gram: u32,
     /// Where in the text it is.
@@ -73,34 +86,78 @@ impl Table {
         if texts.is_empty() {
             return Self::default();
         }
-        let size = (texts.len() * 8).next_power_of_two().max(64);
-        let mut table = Self {
-            is_taken: vec![0; size / 64],
-            shift: u32::BITS - size.trailing_zeros(),
-            starts: Vec::with_capacity(size + 1),
-            places: Vec::with_capacity(texts.len()),
-        };
+        let (size, shift) = size(texts.len());
         // How many grams of all texts have each hash: what is rare in the rules is rare in values too.
         let mut counts = vec![0_u32; size];
         for (text, _) in texts {
             for gram in text.array_windows::<LENGTH>() {
-                if let Some(count) = counts.get_mut(table.hash(number(gram))) {
+                if let Some(count) = counts.get_mut(hash(number(gram), shift)) {
                     *count += 1;
                 }
             }
         }
+        let mut places = Vec::with_capacity(texts.len());
         for (text, place) in texts {
             let grams = text.array_windows::<LENGTH>().map(number).zip(0..);
-            let Some((gram, at)) = grams.min_by_key(|(gram, _)| counts.get(table.hash(*gram)).copied())
+            let Some((gram, at)) = grams.min_by_key(|(gram, _)| counts.get(hash(*gram, shift)).copied())
             else {
                 continue;
             };
             let start = index(kept.len());
             kept.extend_from_slice(text);
-            table.places.push(Place { gram, at, text: *place, start, end: index(kept.len()) });
+            places.push(Place { gram, at, text: *place, start, end: index(kept.len()) });
         }
-        let shift = table.shift;
-        table.places.sort_unstable_by_key(|place| (hash(place.gram, shift), place.gram));
+        places.sort_by_key(|place| (hash(place.gram, shift), place.gram));
+        Self::from(Places { places })
+    }
+
+    fn scan<const LENGTH: usize>(
+        &self,
+        bytes: &[u8],
+        value: &[u8],
+        found: &mut impl FnMut(u32, usize, usize),
+    ) {
+        if self.places.is_empty() {
+            return;
+        }
+        for (at, gram) in value.array_windows::<LENGTH>().map(number).enumerate() {
+            let hash = hash(gram, self.shift);
+            if self.is_taken.get(hash / 64).is_some_and(|word| word >> (hash % 64) & 1 == 1) {
+                self.compare::<LENGTH>(bytes, hash, gram, value, at, found);
+            }
+        }
+    }
+
+    fn compare<const LENGTH: usize>(
+        &self,
+        bytes: &[u8],
+        hash: usize,
+        gram: u32,
+        value: &[u8],
+        at: usize,
+        found: &mut impl FnMut(u32, usize, usize),
+    ) {
+        let Some([first, end]) = self.starts.get(hash..hash + 2) else { return };
+        let places = self.places.get(*first as usize..*end as usize).unwrap_or_default();
+        for place in places.iter().filter(|place| place.gram == gram) {
+            let text = bytes.get(place.start as usize..place.end as usize).unwrap_or_default();
+            let Some(start) = at.checked_sub(place.at as usize) else { continue };
+            // Many a text is its gram.
+            if text.len() == LENGTH || value.get(start..).is_some_and(|rest| rest.starts_with(text)) {
+                found(place.text, start, start + text.len());
+            }
+        }
+    }
+}
+
+impl From<Places> for Table {
+    fn from(Places { places }: Places) -> Self {
+        if places.is_empty() {
+            return Self::default();
+        }
+        let (size, shift) = size(places.len());
+        let mut table =
+            Self { places, shift, is_taken: vec![0; size / 64], starts: Vec::with_capacity(size + 1) };
         for (position, place) in table.places.iter().enumerate() {
             let hash = hash(place.gram, shift);
             // The first one of its hash; those before it that have none begin, and end, here too.
@@ -114,47 +171,6 @@ impl Table {
         table.starts.resize(size + 1, index(table.places.len()));
         table
     }
-
-    fn hash(&self, gram: u32) -> usize {
-        hash(gram, self.shift)
-    }
-
-    fn scan<const LENGTH: usize>(
-        &self,
-        bytes: &[u8],
-        value: &[u8],
-        found: &mut impl FnMut(u32, usize, usize),
-    ) {
-        if self.places.is_empty() {
-            return;
-        }
-        for (at, gram) in value.array_windows::<LENGTH>().map(number).enumerate() {
-            let hash = self.hash(gram);
-            if self.is_taken.get(hash / 64).is_some_and(|word| word >> (hash % 64) & 1 == 1) {
-                self.compare(bytes, hash, gram, value, at, found);
-            }
-        }
-    }
-
-    fn compare(
-        &self,
-        bytes: &[u8],
-        hash: usize,
-        gram: u32,
-        value: &[u8],
-        at: usize,
-        found: &mut impl FnMut(u32, usize, usize),
-    ) {
-        let (Some(first), Some(end)) = (self.starts.get(hash), self.starts.get(hash + 1)) else { return };
-        let places = self.places.get(*first as usize..*end as usize).unwrap_or_default();
-        for place in places.iter().filter(|place| place.gram == gram) {
-            let text = bytes.get(place.start as usize..place.end as usize).unwrap_or_default();
-            let Some(start) = at.checked_sub(place.at as usize) else { continue };
-            if value.get(start..).is_some_and(|rest| rest.starts_with(text)) {
-                found(place.text, start, start + text.len());
-            }
-        }
-    }
 }
 
 fn number<const LENGTH: usize>(gram: &[u8; LENGTH]) -> u32 {
@@ -163,6 +179,12 @@ fn number<const LENGTH: usize>(gram: &[u8; LENGTH]) -> u32 {
         *byte = *from;
     }
     u32::from_le_bytes(bytes)
+}
+
+/// How many hashes a table of so many texts has, and how far a hash is shifted to be one of them.
+fn size(texts: usize) -> (usize, u32) {
+    let size = (texts * 8).next_power_of_two().max(64);
+    (size, u32::BITS - size.trailing_zeros())
 }
 
 fn hash(gram: u32, shift: u32) -> usize {

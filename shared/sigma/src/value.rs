@@ -9,6 +9,7 @@ use std::net::IpAddr;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
 
 use crate::dialect::{self, Expression};
 use crate::error::Problem;
@@ -56,7 +57,7 @@ pub(crate) struct Regex {
     pub(crate) dot_all: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) enum Operator {
     Less,
     LessOrEqual,

@@ -261,7 +261,7 @@ fn say_what_next(screen: &Screen, took: Duration) {
     let layout = screen.layout();
     for (command, what) in [
         ("cargo demo -- --keep", "leaves the stack up, and says how to talk to it"),
-        ("cargo demo", "after you changed something in policies/ or rules/: nothing is compiled for that"),
+        ("cargo demo", "after you changed something in policies/ or rules/: nothing is built for that"),
         ("cargo run -p ssm-guard -- replay FILE", "what your own CloudTrail would have ended"),
         (
             "cargo run -p ssm-guard -- scan FILE",

@@ -3,6 +3,7 @@
 use std::sync::OnceLock;
 
 use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
 
 use crate::pattern::Glob;
 use crate::value::Operator;
@@ -14,7 +15,7 @@ const MAX_REGEX_CACHE: usize = 256 << 10;
 const MAX_REGEX_NESTING: u32 = 1_000;
 
 /// A question about an event.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Leaf {
     /// A text stands at a certain place, or a character is outside of ASCII, or any of several such: known before any rule is
     /// looked at.
@@ -63,12 +64,13 @@ pub(crate) enum Leaf {
 }
 
 /// A regular expression that was read, and is compiled when it is first asked: most never are.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct LazyRegex {
     pub(super) pattern: String,
     pub(super) ignore_case: bool,
     pub(super) multi_line: bool,
     pub(super) dot_all: bool,
+    #[serde(skip)]
     pub(super) compiled: OnceLock<Option<regex::Regex>>,
 }
 
