@@ -1,4 +1,5 @@
 //! An index that does not fit is named, and the form that is written is that of its number.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
 use detection::{IndexError, Rules};
 use proptest::prelude::*;
