@@ -1,7 +1,7 @@
 //! What a shell does to a word before it runs it: parameters, braces, globs, escapes.
 
 use super::posix::Word;
-use super::{Known, TEXT_LIMIT, Work};
+use super::{Known, TEXT_LIMIT, Work, base_name};
 
 /// How many variables are remembered.
 const VARIABLE_LIMIT: usize = 64;
@@ -208,11 +208,11 @@ impl Work {
             inner.bytes().take_while(|byte| byte.is_ascii_alphanumeric() || *byte == b'_').count();
         let (name, operation) = inner.split_at_checked(name_length)?;
         if name.is_empty() {
-            // `${@}`, `${*}`: nothing is set at a prompt. `${!x}` and `${#x}` stay as they are.
-            return matches!(inner, "@" | "*").then(String::new);
+            // `${@}`, `${*}`: nothing is set at a prompt, unless by `set --`. `${!x}` and `${#x}` stay as they are.
+            return matches!(inner, "@" | "*").then(|| self.value("@").unwrap_or_default());
         }
         if name.bytes().all(|byte| byte.is_ascii_digit()) {
-            return Some(String::new());
+            return Some(self.value(name).unwrap_or_default());
         }
         if name == "IFS" {
             return Some(" ".to_owned());
@@ -278,8 +278,15 @@ impl Work {
 
     /// What a file is known to hold.
     pub(super) fn content(&self, path: &str) -> Option<&Vec<u8>> {
-        self.known.files.iter().find(|(known, _)| known == path).map(|(_, content)| content)
+        let path = path.trim_start_matches("./");
+        let is_path = |known: &str| known.trim_start_matches("./") == path;
+        self.known.files.iter().find(|(known, _)| is_path(known)).map(|(_, content)| content)
     }
+}
+
+/// A file with this name that commands reach for.
+pub(super) fn known_file(name: &str) -> Option<&'static str> {
+    KNOWN_PATHS.into_iter().find(|path| !path.contains("bin/") && base_name(path) == name)
 }
 
 impl Known {
