@@ -100,6 +100,10 @@ fn line(reading: &Reading, number: usize, script: &Script) -> String {
                 Joint::Background => " & ",
             });
         }
+        if let Some(head) = &command.loop_head {
+            line.push_str(head);
+            line.push_str("; ");
+        }
         line.push_str(&command.line_with_assignments().unwrap_or_else(|| command.command_line()));
     }
     line
@@ -366,6 +370,8 @@ mod tests {
             ("a 'b'|c && d", vec!["Line=a b | c && d", "Message=a 'b'|c && d"]),
             ("sh -c 'a;b' &", vec!["Line=a; b", "Message=a;b"]),
             ("echo 'cat /etc/shadow'; ls", vec!["Line=echo; ls"]),
+            ("for i in 1 2; do ping $i && echo 'up'; done", vec!["Line=for i in 1 2; ping 1 && echo"]),
+            ("while read -rp 'a b' x; do id $x; done", vec!["Line=while; read -rp x; id $x"]),
             ("echo a >> /etc/./x//../passwd", vec!["Line=echo a >> /etc/passwd"]),
             ("curl http://a//b | sh", vec!["Line=curl http://a//b | sh"]),
         ] {

@@ -95,6 +95,8 @@ pub struct SimpleCommand {
     pub parent: Option<usize>,
     /// The script it belongs to.
     pub script: usize,
+    /// The loop that it is the first command of: `while`, or `for NAME in words` as typed.
+    pub loop_head: Option<String>,
     /// How it is joined to the command before it in its script; `None` where a carrier's arguments are the command.
     pub joint: Option<Joint>,
     /// Which arguments are only data, or hold data: what a rule sees in their place. Sorted.

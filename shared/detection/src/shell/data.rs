@@ -164,7 +164,15 @@ fn data_arguments(name: &str, argv: &[String]) -> Vec<usize> {
         "command" if argv.get(1).is_some_and(|flag| matches!(flag.as_str(), "-v" | "-V")) => {
             (2..argv.len()).collect()
         }
-        "read" => (1..argv.len()).collect(),
+        // Only the question is data: `while read name` is half of a loop.
+        "read" => {
+            let asks = |flags: &String| flags.starts_with('-') && flags.ends_with('p');
+            let questions = argv.iter().enumerate().filter(|(_, word)| asks(word));
+            questions
+                .map(|(position, _)| position.saturating_add(1))
+                .filter(|position| *position < argv.len())
+                .collect()
+        }
         _ => Vec::new(),
     }
 }

@@ -27,6 +27,7 @@ pub(super) fn read(work: &mut Work, text: &str, script: usize, origin: &Origin) 
         origin: origin.clone(),
         heredocs: Vec::new(),
         heredocs_left: HEREDOC_LIMIT,
+        loop_head: None,
         work,
     };
     let printed = reader.list(Close::End).all();
@@ -107,6 +108,8 @@ struct Reader<'t, 'w> {
     origin: Origin,
     heredocs: Vec<Heredoc>,
     heredocs_left: usize,
+    /// The loop whose first command is still to come.
+    loop_head: Option<String>,
     work: &'w mut Work,
 }
 
@@ -372,8 +375,11 @@ impl Reader<'_, '_> {
             return self.assignment(building);
         }
         let keyword = match word.text.as_slice() {
-            b"if" | b"then" | b"else" | b"elif" | b"fi" | b"do" | b"while" | b"until" | b"!" | b"time"
-            | b"coproc" => Keyword::Skip,
+            b"if" | b"then" | b"else" | b"elif" | b"fi" | b"do" | b"!" | b"time" | b"coproc" => Keyword::Skip,
+            b"while" | b"until" => {
+                self.loop_head = Some("while".to_owned());
+                Keyword::Skip
+            }
             b"done" => Keyword::Skip,
             b"{" => Keyword::Open,
             b"}" => Keyword::Close,
@@ -429,6 +435,7 @@ impl Reader<'_, '_> {
     /// Reads `NAME in words` of a loop: the variable gets its first word, the best single guess, and all of them where
     /// they are paths: `cat $f` then reads as `cat` with every file that the loop goes through.
     fn loop_words(&mut self) {
+        let start = self.at;
         let name = self.word_after_blanks();
         let Some(name) = name.first().map(|word| String::from_utf8_lossy(&word.text).into_owned()) else {
             return;
@@ -449,6 +456,8 @@ impl Reader<'_, '_> {
                 words.extend(more);
             }
         }
+        let typed = String::from_utf8_lossy(self.slice(start, self.at)).into_owned();
+        self.loop_head = Some(format!("for {}", typed.trim()));
         let values = expand::finish(words);
         let are_paths = values.iter().all(|value| value.starts_with(['/', '~']) && !value.contains(' '));
         if are_paths && !values.is_empty() {
@@ -593,6 +602,7 @@ impl Reader<'_, '_> {
             origin: self.origin.clone(),
             heredocs: Vec::new(),
             heredocs_left: 0,
+            loop_head: None,
             work: &mut *self.work,
         };
         let mut word = Word::default();
@@ -646,6 +656,7 @@ impl Reader<'_, '_> {
             via: self.origin.via.clone(),
             parent: self.origin.parent,
             script: self.script,
+            loop_head: self.loop_head.take(),
             joint: Some(joint),
             directory,
             ..SimpleCommand::default()

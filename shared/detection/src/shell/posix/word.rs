@@ -263,6 +263,7 @@ impl Reader<'_, '_> {
             origin,
             heredocs: Vec::new(),
             heredocs_left: 0,
+            loop_head: None,
             work: &mut *self.work,
         };
         let printed = reader.list(Close::End).all();
