@@ -443,6 +443,7 @@ mod tests {
             ("man -P 'cat /etc/shadow' ls", "man > cat /etc/shadow"),
             ("man '-Hcat /etc/shadow #' ls", "man > cat /etc/shadow"),
             ("wall /etc/shadow", "wall /etc/shadow"),
+            ("cowsay -f ./cat moo", "cowsay -f ./cat moo"),
             ("printf '\\e[?1049h'", "printf \\e[?1049h"),
             ("busybox cat /etc/shadow", "busybox > cat /etc/shadow"),
             ("ssh -i key -p 22 host cat /etc/shadow", "ssh > cat /etc/shadow"),

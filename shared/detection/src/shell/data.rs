@@ -152,6 +152,8 @@ fn data_arguments(name: &str, argv: &[String]) -> Vec<usize> {
             let words = argv.iter().enumerate().skip(1);
             words.filter(|(_, word)| !word.starts_with('-')).map(|(position, _)| position).collect()
         }
+        // Its pictures are Perl programs.
+        "cowsay" if argv.iter().any(|word| word == "-f") => Vec::new(),
         // `wall FILE` shows a file to everyone.
         "wall" if argv.iter().any(|word| word.starts_with('/')) => Vec::new(),
         "apropos" | "whatis" | "tldr" | "info" | "help" | "which" | "whereis" | "type" | "figlet"
