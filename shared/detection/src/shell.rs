@@ -565,6 +565,8 @@ mod tests {
             ["echo x ALL=(ALL) NOPASSWD: ALL", "sudo tee -a /etc/sudoers", "sudo > tee -a /etc/sudoers"],
             "what is written is not only data"
         );
+        let found = lines("sudo echo 'x ALL=(ALL) ALL' | tee /etc/sudoers", Dialect::Posix);
+        assert!(found.iter().any(|line| line == "sudo > echo x ALL=(ALL) ALL"), "{found:#?}");
     }
 
     #[test]

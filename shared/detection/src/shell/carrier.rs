@@ -160,7 +160,7 @@ impl Work {
             later = later.get(1..).unwrap_or_default();
             self.mark_data(index, later);
             let input = self.redirected_input(index).or(flowing.take());
-            let printed = self.run(index, input.as_deref(), depth);
+            let printed = self.run(index, input.as_deref(), depth, later);
             let target = self.command(index).and_then(SimpleCommand::written_first);
             flowing = match (printed, target) {
                 (Some(text), Some((target, appended))) => {
@@ -185,8 +185,9 @@ impl Work {
         }
     }
 
-    /// Opens a command if it carries another, and returns what it is known to print.
-    fn run(&mut self, index: usize, input: Option<&[u8]>, depth: usize) -> Option<Vec<u8>> {
+    /// Opens a command if it carries another, and returns what it is known to print. `later` are the stages that read
+    /// its output.
+    fn run(&mut self, index: usize, input: Option<&[u8]>, depth: usize, later: &[usize]) -> Option<Vec<u8>> {
         let command = self.command(index)?;
         let inner = carried(self, command, input);
         if inner.is_empty() {
@@ -217,8 +218,8 @@ impl Work {
                         ..SimpleCommand::default()
                     };
                     let kept = self.keep(command)?;
-                    self.mark_data(kept, &[]);
-                    self.run(kept, input, depth.saturating_add(1))
+                    self.mark_data(kept, later);
+                    self.run(kept, input, depth.saturating_add(1), later)
                 }
                 Inner::Script { text, dialect, via: name } => {
                     via.push(name);
@@ -283,7 +284,7 @@ impl Work {
                     };
                     if let Some(kept) = self.keep(command) {
                         self.mark_data(kept, &[]);
-                        self.run(kept, None, origin.via.len().saturating_add(1));
+                        self.run(kept, None, origin.via.len().saturating_add(1), &[]);
                     }
                 }
                 code::Call::Decoded(text) => {
@@ -790,7 +791,7 @@ fn program(text: Option<&String>, via: &str) -> Vec<Inner> {
 impl Work {
     /// Opens a Windows command once its words are known.
     pub(super) fn open(&mut self, index: usize, depth: usize) {
-        self.run(index, None, depth);
+        self.run(index, None, depth, &[]);
     }
 }
 
