@@ -416,6 +416,7 @@ mod tests {
             ("find / -name shadow -exec cat {} \\;", "find -exec > cat /etc/shadow"),
             ("find /etc -type f -name shadow -exec cat {} +", "find -exec > cat /etc/shadow"),
             ("find / -name '*.c' -exec cat {} \\;", "find -exec > cat {}"),
+            ("find /etc -name 'shad*' | xargs cat", "xargs > cat /etc/shadow"),
             ("find /etc -name shadow | xargs cat", "xargs > cat /etc/shadow"),
             ("ls /etc/shadow | xargs -I% cat %", "xargs > cat /etc/shadow"),
             ("T=$(mktemp -d); cd $T; sh a", "sh a"),

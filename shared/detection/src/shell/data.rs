@@ -125,17 +125,17 @@ impl Work {
         }
     }
 
-    /// Whether what a command prints ends on the screen, in notes, or in a shell that reads it as a script.
+    /// Whether what a command prints ends on the screen or in notes. What a shell reads is a script, and not only data.
     fn is_only_shown(&self, command: &SimpleCommand, later: &[usize]) -> bool {
         let moves_screen = command.argv.iter().any(|text| SCREENS.iter().any(|code| text.contains(code)));
         !writes(command) && !moves_screen && self.is_passed_on(later)
     }
 
-    /// Whether the stages only pass text on, to the screen, to notes or to a shell.
+    /// Whether the stages only pass text on, to the screen or to notes.
     fn is_passed_on(&self, later: &[usize]) -> bool {
         later.iter().filter_map(|index| self.command(*index)).all(|reader| {
             let name = reader.name();
-            (QUIET.contains(&name) || SHELLS.contains(&name)) && !writes(reader)
+            QUIET.contains(&name) && !writes(reader)
         })
     }
 }

@@ -69,6 +69,17 @@ const KNOWN_PATHS: [&str; 44] = [
     "/etc/ld.so.preload",
 ];
 
+/// A file below a folder that commands reach for and that a name with wildcards can mean.
+pub(super) fn known_glob(folder: &str, name: &str) -> Option<&'static str> {
+    let letters = name.bytes().filter(u8::is_ascii_alphanumeric).count();
+    let folder = folder.trim_end_matches('/');
+    let is_meant = |path: &&str| {
+        let below = path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
+        below && !path.contains("bin/") && glob_matches(name.as_bytes(), base_name(path).as_bytes())
+    };
+    KNOWN_PATHS.into_iter().find(is_meant).filter(|_| letters >= 4)
+}
+
 /// What an expansion yields.
 pub(super) enum Value {
     /// Text that stays in the word.

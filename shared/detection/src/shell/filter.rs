@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 
-use super::expand::{known_file, unescape};
+use super::expand::{known_file, known_glob, unescape};
 use super::{TEXT_LIMIT, Work, base_name};
 
 /// Accepts text with and without padding: what `base64 -d` prints before it complains is run all the same.
@@ -112,11 +112,14 @@ fn listed(arguments: &[String]) -> Option<Vec<u8>> {
     Some(printed.into_bytes())
 }
 
-/// The one path that `find FOLDER -name NAME` looks for.
+/// The one path that `find FOLDER -name NAME` looks for: where a pattern stands, a file that commands reach for.
 pub(super) fn found(arguments: &[String]) -> Option<String> {
     let folder = arguments.first().filter(|folder| folder.starts_with(['/', '~']))?;
     let at = arguments.iter().position(|argument| argument == "-name")?;
-    let name = arguments.get(at.saturating_add(1)).filter(|name| !name.contains(['*', '?', '[']))?;
+    let name = arguments.get(at.saturating_add(1))?;
+    if name.contains(['*', '?', '[']) {
+        return known_glob(folder, name).map(str::to_owned);
+    }
     if folder == "/" {
         return known_file(name).map(str::to_owned);
     }
