@@ -14,7 +14,8 @@
 //! `Image` is `argv[0]` if that is a path, otherwise `/usr/bin/NAME` or `C:\Windows\System32\NAME.exe`: which program a
 //! name stands for on the machine is not in a transcript. Shell builtins (`history`, `unset`, `export`) get an event
 //! too, although no process is created for them. `NAME=value command` gives two events, with and without the
-//! assignment. Paths with `//`, `/./` or `/../`, and relative paths after `cd`, give one more with the plain path.
+//! assignment. Paths with `//`, `/./` or `/../` give one more with the plain path, of a command and of a script; so do a
+//! command's relative paths after `cd`.
 
 use std::borrow::Cow;
 
@@ -74,6 +75,9 @@ fn shell(reading: &Reading, number: usize, script: &Script, see: &mut See<'_>) {
     } else {
         see(Log::LinuxShell, &[("Line", &line), ("Message", &script.text)], &script.text, &script.via);
     }
+    if let Some(plain) = plain_paths(&line) {
+        see(Log::LinuxShell, &[("Line", &plain)], &plain, &script.via);
+    }
 }
 
 /// A script written out again, without quotes, comments and data.
@@ -95,6 +99,10 @@ fn line(reading: &Reading, number: usize, script: &Script) -> String {
                 Joint::Or => " || ",
                 Joint::Background => " & ",
             });
+        }
+        if let Some(head) = &command.loop_head {
+            line.push_str(head);
+            line.push_str("; ");
         }
         line.push_str(&command.line_with_assignments().unwrap_or_else(|| command.command_line()));
     }
@@ -362,6 +370,10 @@ mod tests {
             ("a 'b'|c && d", vec!["Line=a b | c && d", "Message=a 'b'|c && d"]),
             ("sh -c 'a;b' &", vec!["Line=a; b", "Message=a;b"]),
             ("echo 'cat /etc/shadow'; ls", vec!["Line=echo; ls"]),
+            ("for i in 1 2; do ping $i && echo 'up'; done", vec!["Line=for i in 1 2; ping 1 && echo"]),
+            ("while read -rp 'a b' x; do id $x; done", vec!["Line=while; read -rp x; id $x"]),
+            ("echo a >> /etc/./x//../passwd", vec!["Line=echo a >> /etc/passwd"]),
+            ("curl http://a//b | sh", vec!["Line=curl http://a//b | sh"]),
         ] {
             check(text, Dialect::Posix, Log::LinuxShell, &expected);
         }

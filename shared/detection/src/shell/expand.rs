@@ -1,7 +1,7 @@
 //! What a shell does to a word before it runs it: parameters, braces, globs, escapes.
 
 use super::posix::Word;
-use super::{Known, TEXT_LIMIT, Work};
+use super::{Known, TEXT_LIMIT, Work, base_name};
 
 /// How many variables are remembered.
 const VARIABLE_LIMIT: usize = 64;
@@ -68,6 +68,17 @@ const KNOWN_PATHS: [&str; 44] = [
     "/etc/crontab",
     "/etc/ld.so.preload",
 ];
+
+/// A file below a folder that commands reach for and that a name with wildcards can mean.
+pub(super) fn known_glob(folder: &str, name: &str) -> Option<&'static str> {
+    let letters = name.bytes().filter(u8::is_ascii_alphanumeric).count();
+    let folder = folder.trim_end_matches('/');
+    let is_meant = |path: &&str| {
+        let below = path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
+        below && !path.contains("bin/") && glob_matches(name.as_bytes(), base_name(path).as_bytes())
+    };
+    KNOWN_PATHS.into_iter().find(is_meant).filter(|_| letters >= 4)
+}
 
 /// What an expansion yields.
 pub(super) enum Value {
@@ -208,11 +219,11 @@ impl Work {
             inner.bytes().take_while(|byte| byte.is_ascii_alphanumeric() || *byte == b'_').count();
         let (name, operation) = inner.split_at_checked(name_length)?;
         if name.is_empty() {
-            // `${@}`, `${*}`: nothing is set at a prompt. `${!x}` and `${#x}` stay as they are.
-            return matches!(inner, "@" | "*").then(String::new);
+            // `${@}`, `${*}`: nothing is set at a prompt, unless by `set --`. `${!x}` and `${#x}` stay as they are.
+            return matches!(inner, "@" | "*").then(|| self.value("@").unwrap_or_default());
         }
         if name.bytes().all(|byte| byte.is_ascii_digit()) {
-            return Some(String::new());
+            return Some(self.value(name).unwrap_or_default());
         }
         if name == "IFS" {
             return Some(" ".to_owned());
@@ -278,8 +289,15 @@ impl Work {
 
     /// What a file is known to hold.
     pub(super) fn content(&self, path: &str) -> Option<&Vec<u8>> {
-        self.known.files.iter().find(|(known, _)| known == path).map(|(_, content)| content)
+        let path = path.trim_start_matches("./");
+        let is_path = |known: &str| known.trim_start_matches("./") == path;
+        self.known.files.iter().find(|(known, _)| is_path(known)).map(|(_, content)| content)
     }
+}
+
+/// A file with this name that commands reach for.
+pub(super) fn known_file(name: &str) -> Option<&'static str> {
+    KNOWN_PATHS.into_iter().find(|path| !path.contains("bin/") && base_name(path) == name)
 }
 
 impl Known {

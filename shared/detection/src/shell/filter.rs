@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 
-use super::expand::unescape;
+use super::expand::{known_file, known_glob, unescape};
 use super::{TEXT_LIMIT, Work, base_name};
 
 /// Accepts text with and without padding: what `base64 -d` prints before it complains is run all the same.
@@ -26,6 +26,9 @@ pub(super) fn printed(work: &Work, argv: &[String], input: Option<&[u8]>) -> Opt
         "which" => format!("/usr/bin/{}\n", arguments.iter().find(|argument| !argument.starts_with('-'))?)
             .into_bytes(),
         "command" if has("-v") => format!("/usr/bin/{}\n", arguments.get(1)?).into_bytes(),
+        "mktemp" => format!("{}\n", temporary(arguments)).into_bytes(),
+        "ls" => listed(arguments)?,
+        "find" => format!("{}\n", found(arguments)?).into_bytes(),
         "cat" | "tee" => input_or_file(work, arguments, input)?,
         "base64" | "gbase64" | "openssl" => {
             let decodes = arguments.iter().any(|argument| {
@@ -77,6 +80,52 @@ fn input_or_file(work: &Work, arguments: &[String], input: Option<&[u8]>) -> Opt
     file.cloned().or_else(|| input.map(<[u8]>::to_vec))
 }
 
+/// A name as `mktemp` makes one: which letters stand in it does not matter, where it is does.
+fn temporary(arguments: &[String]) -> String {
+    let mut folder = "/tmp";
+    let mut template = "tmp.XXXXXXXXXX";
+    let mut rest = arguments.iter();
+    while let Some(argument) = rest.next() {
+        match argument.as_str() {
+            "-p" => folder = rest.next().map_or(folder, String::as_str),
+            flag if flag.starts_with("--tmpdir=") => folder = flag.get(9..).unwrap_or(folder),
+            flag if flag.starts_with('-') => {}
+            word => template = word,
+        }
+    }
+    if template.starts_with(['/', '.', '~', '$']) {
+        return template.to_owned();
+    }
+    format!("{}/{template}", folder.trim_end_matches('/'))
+}
+
+/// What `ls` prints of files that are known to be files; what a folder holds is not known.
+fn listed(arguments: &[String]) -> Option<Vec<u8>> {
+    let mut files = arguments.iter().filter(|argument| !argument.starts_with('-')).peekable();
+    files.peek()?;
+    let mut printed = String::new();
+    for file in files {
+        known_file(base_name(file)).filter(|known| known == file)?;
+        printed.push_str(file);
+        printed.push('\n');
+    }
+    Some(printed.into_bytes())
+}
+
+/// The one path that `find FOLDER -name NAME` looks for: where a pattern stands, a file that commands reach for.
+pub(super) fn found(arguments: &[String]) -> Option<String> {
+    let folder = arguments.first().filter(|folder| folder.starts_with(['/', '~']))?;
+    let at = arguments.iter().position(|argument| argument == "-name")?;
+    let name = arguments.get(at.saturating_add(1))?;
+    if name.contains(['*', '?', '[']) {
+        return known_glob(folder, name).map(str::to_owned);
+    }
+    if folder == "/" {
+        return known_file(name).map(str::to_owned);
+    }
+    Some(format!("{}/{name}", folder.trim_end_matches('/')))
+}
+
 fn echo(arguments: &[String]) -> Vec<u8> {
     let mut arguments = arguments;
     let mut escapes = false;
@@ -103,7 +152,8 @@ fn echo(arguments: &[String]) -> Vec<u8> {
     printed
 }
 
-fn printf(arguments: &[String]) -> Vec<u8> {
+/// What `printf` makes of its format and values.
+pub(super) fn printf(arguments: &[String]) -> Vec<u8> {
     let Some((format, values)) = arguments.split_first() else { return Vec::new() };
     let (format, values) = match (format.as_str(), values.split_first()) {
         ("--", Some((format, values))) => (format, values),

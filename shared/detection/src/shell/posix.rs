@@ -2,13 +2,16 @@
 
 mod word;
 
-use super::{COMMAND_LIMIT, DEPTH_LIMIT, Joint, Origin, Redirect, SimpleCommand, Work, expand};
+use super::{COMMAND_LIMIT, DEPTH_LIMIT, Joint, Origin, Redirect, SimpleCommand, Work, expand, filter};
 
 pub(super) use word::Word;
 use word::{is_assignment, is_word};
 
 /// How deep subshells and groups may nest before their brackets only separate.
 const GROUP_LIMIT: usize = 64;
+
+/// How many words of a loop are looked at.
+const LOOP_WORDS: usize = 16;
 
 /// How many here-documents of one text are looked for: each looks through the rest of the text.
 const HEREDOC_LIMIT: usize = 16;
@@ -24,6 +27,7 @@ pub(super) fn read(work: &mut Work, text: &str, script: usize, origin: &Origin) 
         origin: origin.clone(),
         heredocs: Vec::new(),
         heredocs_left: HEREDOC_LIMIT,
+        loop_head: None,
         work,
     };
     let printed = reader.list(Close::End).all();
@@ -104,6 +108,8 @@ struct Reader<'t, 'w> {
     origin: Origin,
     heredocs: Vec<Heredoc>,
     heredocs_left: usize,
+    /// The loop whose first command is still to come.
+    loop_head: Option<String>,
     work: &'w mut Work,
 }
 
@@ -369,8 +375,11 @@ impl Reader<'_, '_> {
             return self.assignment(building);
         }
         let keyword = match word.text.as_slice() {
-            b"if" | b"then" | b"else" | b"elif" | b"fi" | b"do" | b"while" | b"until" | b"!" | b"time"
-            | b"coproc" => Keyword::Skip,
+            b"if" | b"then" | b"else" | b"elif" | b"fi" | b"do" | b"!" | b"time" | b"coproc" => Keyword::Skip,
+            b"while" | b"until" => {
+                self.loop_head = Some("while".to_owned());
+                Keyword::Skip
+            }
             b"done" => Keyword::Skip,
             b"{" => Keyword::Open,
             b"}" => Keyword::Close,
@@ -423,8 +432,10 @@ impl Reader<'_, '_> {
         words
     }
 
-    /// Reads `NAME in words` of a loop: the variable gets its first word, the best single guess.
+    /// Reads `NAME in words` of a loop: the variable gets its first word, the best single guess, and all of them where
+    /// they are paths: `cat $f` then reads as `cat` with every file that the loop goes through.
     fn loop_words(&mut self) {
+        let start = self.at;
         let name = self.word_after_blanks();
         let Some(name) = name.first().map(|word| String::from_utf8_lossy(&word.text).into_owned()) else {
             return;
@@ -432,18 +443,57 @@ impl Reader<'_, '_> {
         if !is_word(self.word_after_blanks().first(), b"in") {
             return;
         }
-        let words = self.word_after_blanks();
-        let first = expand::finish(words).into_iter().next();
+        let mut words = self.word_after_blanks();
         while let Some(byte) = self.peek() {
             if matches!(byte, b'\n' | b';') {
                 break;
             }
-            if self.word_after_blanks().is_empty() && !matches!(self.peek(), Some(b'\n' | b';')) {
+            let more = self.word_after_blanks();
+            if more.is_empty() && !matches!(self.peek(), Some(b'\n' | b';')) {
                 self.step(1);
             }
+            if words.len() < LOOP_WORDS {
+                words.extend(more);
+            }
         }
-        if let Some(value) = first {
-            self.work.set(&name, &value);
+        let typed = String::from_utf8_lossy(self.slice(start, self.at)).into_owned();
+        self.loop_head = Some(format!("for {}", typed.trim()));
+        let values = expand::finish(words);
+        let are_paths = values.iter().all(|value| value.starts_with(['/', '~']) && !value.contains(' '));
+        if are_paths && !values.is_empty() {
+            self.work.set(&name, &values.join(" "));
+        } else if let Some(value) = values.first() {
+            self.work.set(&name, value);
+        }
+    }
+
+    /// Remembers the variables that a builtin sets: `set -- words`, `printf -v name`, `read name <<< text`.
+    fn builtin(&mut self, argv: &[String], redirects: &[Redirect]) {
+        let mut words = argv.iter().map(String::as_str);
+        match (words.next(), words.next()) {
+            (Some("set"), Some("--")) => {
+                let all: Vec<&str> = words.take(9).collect();
+                for (name, value) in ["1", "2", "3", "4", "5", "6", "7", "8", "9"].into_iter().zip(&all) {
+                    self.work.set(name, value);
+                }
+                self.work.set("@", &all.join(" "));
+            }
+            (Some("printf"), Some("-v")) => {
+                if let (Some(name), Some(values)) = (words.next(), argv.get(3..)) {
+                    let text = filter::printf(values);
+                    self.work.set(name, &String::from_utf8_lossy(&text));
+                }
+            }
+            (Some("read"), Some(first)) => {
+                let Some(text) = redirects.iter().find(|redirect| redirect.operator == "<<<") else { return };
+                let names = std::iter::once(first).chain(words).filter(|name| !name.starts_with('-'));
+                let names: Vec<&str> = names.take(9).collect();
+                let values = text.target.splitn(names.len().max(1), ' ');
+                for (name, value) in names.into_iter().zip(values) {
+                    self.work.set(name, value);
+                }
+            }
+            _ => {}
         }
     }
 
@@ -552,6 +602,7 @@ impl Reader<'_, '_> {
             origin: self.origin.clone(),
             heredocs: Vec::new(),
             heredocs_left: 0,
+            loop_head: None,
             work: &mut *self.work,
         };
         let mut word = Word::default();
@@ -582,6 +633,9 @@ impl Reader<'_, '_> {
                 self.work.set(&expand::alias(alias), text);
             }
         }
+        if matches!(name, "set" | "printf" | "read") {
+            self.builtin(&argv, &building.redirects);
+        }
         let directory = self.origin.directory.clone();
         if name == "cd"
             && let Some(target) = argv.iter().skip(1).find(|word| !word.starts_with('-'))
@@ -602,6 +656,7 @@ impl Reader<'_, '_> {
             via: self.origin.via.clone(),
             parent: self.origin.parent,
             script: self.script,
+            loop_head: self.loop_head.take(),
             joint: Some(joint),
             directory,
             ..SimpleCommand::default()

@@ -3,7 +3,7 @@
 use base64::Engine;
 
 use super::carrier::Inner;
-use super::{Dialect, Joint, Origin, SimpleCommand, Work, filter};
+use super::{Dialect, Joint, Origin, SimpleCommand, Work, data, filter};
 
 /// Reads a script.
 pub(super) fn read(work: &mut Work, text: &str, script: usize, dialect: Dialect, origin: &Origin) {
@@ -195,27 +195,44 @@ fn words(statement: &str, dialect: Dialect) -> Vec<String> {
     found
 }
 
+/// What a search looks for, unless it looks for secrets: then that is the point.
+fn patterns(argv: &[String]) -> Vec<usize> {
+    let mut marked = Vec::new();
+    let mut plain = None;
+    let mut is_next = false;
+    for (position, argument) in argv.iter().enumerate().skip(1) {
+        let lower = argument.to_ascii_lowercase();
+        if std::mem::take(&mut is_next) || lower.starts_with("/c:") {
+            marked.push(position);
+        } else if lower == "-pattern" {
+            is_next = true;
+        } else if !argument.starts_with(['/', '-']) {
+            plain = plain.or(Some(position));
+        }
+    }
+    if marked.is_empty() {
+        marked.extend(plain);
+    }
+    marked.retain(|position| argv.get(*position).is_some_and(|pattern| !data::is_secret_search(pattern)));
+    marked
+}
+
 /// Text that is only printed or looked up.
 fn mark_data(work: &mut Work, index: usize) {
     let Some(command) = work.command(index) else { return };
     let name = command.name().to_ascii_lowercase();
     let is_data = matches!(
         name.as_str(),
-        "echo"
-            | "rem"
-            | "write-host"
-            | "write-output"
-            | "get-help"
-            | "help"
-            | "findstr"
-            | "select-string"
-            | "get-command"
-            | "man"
+        "echo" | "rem" | "write-host" | "write-output" | "get-help" | "help" | "get-command" | "man"
     ) && !command.raw.as_deref().is_some_and(|raw| raw.contains('>'));
-    if !is_data {
+    let arguments: Vec<usize> = match name.as_str() {
+        _ if is_data => (1..command.argv.len()).collect(),
+        "findstr" | "findstr.exe" | "select-string" | "sls" => patterns(&command.argv),
+        _ => return,
+    };
+    if arguments.is_empty() {
         return;
     }
-    let arguments: Vec<usize> = (1..command.argv.len()).collect();
     if let Some(command) = work.reading.commands.get_mut(index) {
         arguments.into_iter().for_each(|position| command.show(position, None));
         command.raw = None;

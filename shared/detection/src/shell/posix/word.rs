@@ -184,10 +184,17 @@ impl Reader<'_, '_> {
                     None => Value::Unknown(self.slice(start, self.at).to_vec()),
                 }
             }
-            // No positional parameter is set at a prompt.
-            Some(b'@' | b'*' | b'0'..=b'9') => {
+            // No positional parameter is set at a prompt, unless by `set --`.
+            Some(b'@' | b'*') => {
                 self.step(1);
-                Value::Text(Vec::new())
+                let all = self.work.value("@");
+                all.map_or(Value::Text(Vec::new()), |all| Value::Fields(all.into_bytes()))
+            }
+            Some(b'0'..=b'9') => {
+                self.step(1);
+                let name = String::from_utf8_lossy(self.slice(start.saturating_add(1), self.at)).into_owned();
+                let value = self.work.value(&name);
+                value.map_or(Value::Text(Vec::new()), |value| Value::Fields(value.into_bytes()))
             }
             Some(b'#' | b'?' | b'-' | b'$' | b'!') => {
                 self.step(1);
@@ -256,6 +263,7 @@ impl Reader<'_, '_> {
             origin,
             heredocs: Vec::new(),
             heredocs_left: 0,
+            loop_head: None,
             work: &mut *self.work,
         };
         let printed = reader.list(Close::End).all();
