@@ -5,8 +5,10 @@
 
 A driver types into real shells under a pty: with mistakes and edits, history, searches, completion, pastes, heredocs,
 nested shells, full-screen programs and resizes. The output goes through `script`, as the agent does it. For each
-session FOLDER gets NAME.s3.log and NAME.truth.json. The truth is the shell's history (bash), its preexec hook (zsh,
-fish), or, for dash, which keeps no record, the lines as the terminal hands them over.
+session FOLDER gets NAME.s3.log and NAME.truth.json. The truth is what the shell says right before it runs a command:
+its newest history entry (bash, whose PS0 asks for it), its preexec hook (zsh, fish), or, for dash, which keeps no
+record, the lines as the terminal hands them over. What bash and zsh have in their history without having run it, such as
+a comment, is noted as entered and not executed.
 """
 
 import argparse
@@ -51,6 +53,9 @@ LONG = [
     "echo " + "x" * 170,
     "tar czf /tmp/e.tgz --exclude=node_modules --exclude=.git --exclude=target alpha.txt beta_one.csv beta_two.csv; rm /tmp/e.tgz",
 ]
+SHELLS = {"bash", "zsh", "fish", "dash"}
+# What ends a program that was recalled from history by chance: cat and python, less, vim, anything else.
+WAYS_OUT = [b"\x04", b"q", b"\x1b:q!\r", b"\x03"]
 UP, DOWN, LEFT = b"\x1b[A", b"\x1b[B", b"\x1b[D"
 
 
@@ -59,6 +64,7 @@ class Terminal:
 
     def __init__(self, argv, environment, columns):
         self.written = b""
+        self.is_open = True
         self.process, self.master = pty.fork()
         if self.process == 0:
             os.execvpe(argv[0], argv, environment)
@@ -76,17 +82,15 @@ class Terminal:
             try:
                 data = os.read(self.master, 65536)
             except OSError:
-                return
-            if not data:
+                # Whoever had the other end is gone.
+                self.is_open = False
                 return
             self.written += data
 
     def send(self, data, quiet=0.06):
-        try:
+        if self.is_open:
             os.write(self.master, data)
-        except OSError:
-            return
-        self.read(quiet)
+            self.read(quiet)
 
     def type(self, text, chance):
         """Types as a person does: the shell sees a few characters at a time."""
@@ -97,6 +101,24 @@ class Terminal:
                 self.send(part.encode(), 0.008)
                 part = ""
         self.send(part.encode(), 0.03)
+
+    def is_at_shell(self):
+        """Whether a shell, and no program, reads what is typed."""
+        try:
+            with open(f"/proc/{os.tcgetpgrp(self.master)}/comm") as file:
+                return file.read().strip() in SHELLS
+        except OSError:
+            return False
+
+    def settle(self):
+        """Leaves the program that still runs, as whoever sits at the terminal would."""
+        for way_out in [b"", *WAYS_OUT]:
+            self.send(way_out)
+            end = time.monotonic() + 1.0
+            while time.monotonic() < end:
+                if not self.is_open or self.is_at_shell():
+                    return
+                self.read(0.05, 0.1)
 
     def close(self):
         self.read(0.2)
@@ -116,6 +138,7 @@ class Driver:
         self.is_bare = kind == "dash"
         self.has_marks = not kind.endswith("unmarked") and not self.is_bare
         self.truth_path = os.path.join(home, ".record")
+        self.entered_path = os.path.join(home, ".entered")
         self.lines = []
         argv, environment = shell(kind, home, self.truth_path, chance)
         self.terminal = Terminal(argv, environment, columns)
@@ -124,9 +147,12 @@ class Driver:
         self.terminal.send(b"\r", quiet)
 
     def run(self, text, quiet=0.12):
+        shown = len(self.terminal.written)
         self.terminal.type(text, self.chance)
         self.enter(quiet)
-        self.ran(text)
+        # A shell that has just ended shows nothing.
+        if len(self.terminal.written) > shown:
+            self.ran(text)
 
     def ran(self, text):
         self.lines.append(text)
@@ -389,6 +415,8 @@ def shell(kind, home, record, chance):
         write(name, f"{name} one\n{name} two\npass=none\n")
     write("prompts.txt", "root@ip-10-9-9-9:~# rm -rf /\nsh-4.1$ cat /etc/shadow\n$ whoami\n> x\n")
     write("run.sh", "#!/bin/sh\nid -u\nls /nonexistent\n")
+    hook = f"base64 -w0 >> {record}; echo >> {record}"
+    entered = hook.replace(".record", ".entered")
     if kind.startswith("bash"):
         prompt = chance.choice(list(PROMPTS.values()))
         marks = "off" if kind.endswith("unmarked") else "on"
@@ -396,17 +424,19 @@ def shell(kind, home, record, chance):
         environment["INPUTRC"] = os.path.join(home, ".inputrc")
         write(
             ".bashrc",
-            f"HISTFILE={record}\nHISTSIZE=100000\nHISTFILESIZE=100000\nHISTCONTROL=\nHISTTIMEFORMAT='%s '\n"
-            f"shopt -s cmdhist lithist histappend\nPROMPT_COMMAND='history -a'\nPS1='{prompt}'\nset +H\ncd {home}\n",
+            f"HISTFILE={home}/.history\nHISTSIZE=100000\nHISTFILESIZE=100000\nHISTCONTROL=\n"
+            f"shopt -s cmdhist lithist histappend\nPS1='{prompt}'\n"
+            f"PROMPT_COMMAND='history -a; history 1 | {{ {entered}; }}'\n"
+            f"PS0='$(history 1 | {{ {hook}; }})'\nset +H\ncd {home}\n",
         )
         return ["bash", "--rcfile", os.path.join(home, ".bashrc"), "-i"], environment
-    hook = f"base64 -w0 >> {record}; echo >> {record}"
     if kind == "zsh":
         prompt = chance.choice(["%n@%m %1~ %# ", "%F{green}➜%f  %c ", "%m%# ", "[%n@%m %~]%# "])
         right = chance.choice(["", "RPROMPT='%T'\n"])
         write(
             ".zshrc",
             f"PROMPT='{prompt}'\n{right}preexec() {{ print -rn -- \"$1\" | {hook} }}\n"
+            f"precmd() {{ print -rn -- \"$HISTCMD $history[$((HISTCMD-1))]\" | {entered} }}\n"
             f"setopt interactivecomments\nHISTFILE={home}/.zhistory\nHISTSIZE=1000\nbindkey -e\ncd {home}\n",
         )
         return ["zsh", "-i"], environment
@@ -420,18 +450,29 @@ def shell(kind, home, record, chance):
     return ["dash", "-c", f"cd {home}; exec dash -i"], environment
 
 
-def recorded(driver):
-    """What the shell says that it ran."""
-    if driver.is_bare:
-        return [line for line in driver.lines if line.strip()]
+def noted(path):
+    """What a hook wrote, without repetitions of the number and the text of an entry."""
     try:
-        with open(driver.truth_path, errors="replace") as file:
-            text = file.read()
+        with open(path, errors="replace") as file:
+            return [base64.b64decode(line).decode(errors="replace").rstrip("\n") for line in file if line.strip()]
     except FileNotFoundError:
         return []
+
+
+def recorded(driver):
+    """What the shell says that it ran, and what else was entered."""
+    if driver.is_bare:
+        return [line for line in driver.lines if line.strip()], []
+    ran = noted(driver.truth_path)
+    entered = dict.fromkeys(noted(driver.entered_path))
     if driver.kind.startswith("bash"):
-        return [line.rstrip("\n") for line in re.split(r"(?:^|\n)#\d{9,}\n", text) if line.strip()]
-    return [base64.b64decode(line).decode(errors="replace") for line in text.splitlines() if line]
+        entered = [entry for entry in entered if entry not in set(ran)]
+    # The number of the entry comes first.
+    text = re.compile(r"^ *\d+[* ] ?")
+    if driver.kind.startswith("bash"):
+        ran = [text.sub("", entry) for entry in ran]
+    entered = [text.sub("", entry) for entry in entered]
+    return ran, [entry for entry in entered if entry.strip() and entry not in set(ran)]
 
 
 def record(folder, kind, seed, actions):
@@ -443,9 +484,20 @@ def record(folder, kind, seed, actions):
         choices = EVERYWHERE + ([] if driver.is_bare else WITH_EDITOR)
         for _ in range(actions):
             action = chance.choices([action for action, _ in choices], [weight for _, weight in choices])[0]
+            driver.terminal.settle()
+            if not driver.terminal.is_open:
+                break
             action(driver)
-        driver.run("echo END")
-        driver.run("exit", 0.3)
+        driver.terminal.settle()
+        if driver.terminal.is_open:
+            driver.run("echo END")
+        # Shells may have been started in shells, and a quote may be open.
+        for attempt in range(8):
+            driver.terminal.settle()
+            if attempt > 0:
+                driver.terminal.send(b"\x03", 0.15)
+            if driver.terminal.is_open:
+                driver.run("exit", 0.3)
         driver.terminal.close()
         name = f"{kind}-{columns}-{seed}"
         raw = os.path.join(home, "ipcTempFile.log")
@@ -455,7 +507,9 @@ def record(folder, kind, seed, actions):
         subprocess.run(
             ["script", log, "-c", f"cat {raw}"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=True
         )
-        events = [{"final": text, "executed": True} for text in recorded(driver)]
+        ran, entered = recorded(driver)
+        events = [{"final": text, "executed": True} for text in ran]
+        events += [{"final": text, "executed": False, "entered": True} for text in entered]
         with open(os.path.join(folder, f"{name}.truth.json"), "w") as file:
             json.dump({"shell": kind, "cols": columns, "events": events}, file, ensure_ascii=False, indent=0)
         return f"{name}: {len(events)} commands, {len(driver.terminal.written)} bytes"

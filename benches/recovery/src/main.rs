@@ -4,7 +4,8 @@
 //!
 //! Sessions are folders' `NAME.s3.log` with `NAME.truth.json` beside it: what the shell says it ran. `record.py` makes
 //! such a folder. A command counts as recovered when its whole text is the same, apart from runs of white space, which
-//! a screen does not show. What was recovered and not run is an error, and so is what was run and not recovered.
+//! a screen does not show. What was recovered and not run is an error, and so is what was run and not recovered. What was
+//! recovered, and entered without anything being run, as a comment is, counts neither way (`idle`).
 
 mod score;
 mod session;

@@ -15,6 +15,8 @@ struct Counts {
     wrong: usize,
     missed: usize,
     cancelled: usize,
+    /// Entered, but nothing was run: neither right nor wrong.
+    idle: usize,
 }
 
 /// Prints precision and recall by category.
@@ -22,7 +24,7 @@ pub(crate) fn report(sessions: &[Session], verbose: bool) {
     let mut categories: BTreeMap<String, Counts> = BTreeMap::new();
     for session in sessions {
         let (commands, is_marked) = recover(&session.log);
-        let (counts, wrong, missed) = compare(&commands, &session.ran);
+        let (counts, wrong, missed) = compare(&commands, session);
         let marks = if is_marked { "with marks" } else { "without marks" };
         for category in [session.category.as_str(), marks, "all"] {
             let sum = categories.entry(category.to_owned()).or_default();
@@ -30,6 +32,7 @@ pub(crate) fn report(sessions: &[Session], verbose: bool) {
             sum.wrong += counts.wrong;
             sum.missed += counts.missed;
             sum.cancelled += counts.cancelled;
+            sum.idle += counts.idle;
         }
         if verbose && !(wrong.is_empty() && missed.is_empty()) {
             println!("{} ({})", session.name, session.category);
@@ -38,19 +41,20 @@ pub(crate) fn report(sessions: &[Session], verbose: bool) {
         }
     }
     println!(
-        "{:16} {:>9} {:>9} {:>6} {:>6} {:>6} {:>9}",
-        "", "precision", "recall", "right", "wrong", "missed", "cancelled"
+        "{:16} {:>9} {:>9} {:>6} {:>6} {:>6} {:>9} {:>6}",
+        "", "precision", "recall", "right", "wrong", "missed", "cancelled", "idle"
     );
     for (category, counts) in &categories {
         let ratio = |others: usize| counts.right as f64 / (counts.right + others).max(1) as f64;
         println!(
-            "{category:16} {:>9.4} {:>9.4} {:>6} {:>6} {:>6} {:>9}",
+            "{category:16} {:>9.4} {:>9.4} {:>6} {:>6} {:>6} {:>9} {:>6}",
             ratio(counts.wrong),
             ratio(counts.missed),
             counts.right,
             counts.wrong,
             counts.missed,
-            counts.cancelled
+            counts.cancelled,
+            counts.idle
         );
     }
 }
@@ -69,11 +73,9 @@ fn recover(log: &[u8]) -> (Vec<Command>, bool) {
 }
 
 /// Counts as multisets: a command typed during another is echoed out of order.
-fn compare(commands: &[Command], ran: &[String]) -> (Counts, Vec<(u64, String)>, Vec<String>) {
-    let mut left: BTreeMap<String, usize> = BTreeMap::new();
-    for text in ran.iter().map(|text| joined(text)).filter(|text| !text.is_empty()) {
-        *left.entry(text).or_default() += 1;
-    }
+fn compare(commands: &[Command], session: &Session) -> (Counts, Vec<(u64, String)>, Vec<String>) {
+    let mut left = multiset(&session.ran);
+    let mut entered = multiset(&session.entered);
     let mut counts = Counts::default();
     let mut wrong = Vec::new();
     for command in commands {
@@ -89,7 +91,13 @@ fn compare(commands: &[Command], ran: &[String]) -> (Counts, Vec<(u64, String)>,
             }
             // A shell's record does not hold what was typed into the programs it started.
             None if command.shell == ShellKind::Repl => {}
-            None => wrong.push((command.line, command.text.clone())),
+            None => match entered.get_mut(&text).filter(|count| **count > 0) {
+                Some(count) => {
+                    *count -= 1;
+                    counts.idle += 1;
+                }
+                None => wrong.push((command.line, command.text.clone())),
+            },
         }
     }
     let mut missed = Vec::new();
@@ -105,6 +113,14 @@ fn compare(commands: &[Command], ran: &[String]) -> (Counts, Vec<(u64, String)>,
     counts.wrong = wrong.len();
     counts.missed = missed.len();
     (counts, wrong, missed)
+}
+
+fn multiset(texts: &[String]) -> BTreeMap<String, usize> {
+    let mut counts = BTreeMap::new();
+    for text in texts.iter().map(|text| joined(text)).filter(|text| !text.is_empty()) {
+        *counts.entry(text).or_default() += 1;
+    }
+    counts
 }
 
 /// A shell records a paste as one entry or as one for each line. If it is one, and each line was recovered as a command

@@ -13,6 +13,8 @@ pub(crate) struct Session {
     pub(crate) log: Vec<u8>,
     /// The commands that the shell ran, in order.
     pub(crate) ran: Vec<String>,
+    /// What was entered besides, and ran nothing: comments, and what the shell did not understand.
+    pub(crate) entered: Vec<String>,
 }
 
 /// Reads all sessions of a folder whose name contains `only`.
@@ -32,15 +34,15 @@ pub(crate) fn load(folder: &Path, only: Option<&str>) -> Result<Vec<Session>, St
         let truth: Value = serde_json::from_str(&text).map_err(|error| failed(&path, error.to_string()))?;
         let events = truth.get("events").and_then(Value::as_array);
         let events = events.ok_or_else(|| failed(&path, "`events` is missing".to_owned()))?;
-        let ran = events
-            .iter()
-            .filter(|event| event.get("executed").and_then(Value::as_bool) == Some(true))
-            .filter_map(|event| Some(event.get("final")?.as_str()?.to_owned()))
-            .collect();
+        let with = |flag: &str| {
+            let events = events.iter().filter(|event| event.get(flag).and_then(Value::as_bool) == Some(true));
+            events.filter_map(|event| Some(event.get("final")?.as_str()?.to_owned())).collect()
+        };
+        let (ran, entered) = (with("executed"), with("entered"));
         let path = folder.join(format!("{name}.s3.log"));
         let log = fs::read(&path).map_err(|error| failed(&path, error.to_string()))?;
         let category = truth.get("shell").and_then(Value::as_str).unwrap_or("unknown").to_owned();
-        sessions.push(Session { name, category, log, ran });
+        sessions.push(Session { name, category, log, ran, entered });
     }
     Ok(sessions)
 }

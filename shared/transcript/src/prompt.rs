@@ -11,11 +11,14 @@ use memchr::memmem;
 use serde::{Deserialize, Serialize};
 
 use crate::piece::ShellKind;
+use crate::syntax::is_known_command;
 
 /// Prompts kept at once.
 const KNOWN_LIMIT: usize = 32;
 /// Characters that a prompt can have.
 const LENGTH_LIMIT: usize = 160;
+/// How often a prompt without a sign is seen before no others are looked for.
+const SURE: u32 = 3;
 /// Rows kept to find out what they begin with.
 const SAMPLES: usize = 8;
 /// A prompt that is searched for within a line is at least this long, so that it is not found by chance.
@@ -49,6 +52,17 @@ pub(crate) enum Openness {
     Forms,
     /// Whatever ends in a usual sign.
     Guesses,
+}
+
+/// Whether output may end within a row, so that the prompt stands behind it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unended {
+    /// Not that of the last command.
+    Never,
+    /// Sometimes.
+    Sometimes,
+    /// Sometimes, and this is its first row.
+    Here,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -100,15 +114,24 @@ impl Prompts {
 
     /// Where a known prompt stands within a line, behind output that did not end its row. A short prompt is found only
     /// if the last command is one that leaves rows unended.
-    pub(crate) fn find_within(&self, line: &[u8], leaves_rows: bool) -> Option<usize> {
+    pub(crate) fn find_within(&self, line: &[u8], unended: Unended) -> Option<usize> {
         let starts = self.known.iter().filter_map(|known| {
             let anchor = anchor(&known.text);
             if anchor.len() >= ANCHOR_LENGTH {
                 return memmem::find(line, anchor.as_bytes()).filter(|at| *at > 0);
             }
-            let at = memmem::find(line, known.text.as_bytes()).filter(|_| leaves_rows)?;
+            if unended == Unended::Never {
+                return None;
+            }
+            let at = memmem::find(line, known.text.as_bytes())?;
             let before = line.get(at.checked_sub(1)?)?;
-            matches!(before, b'}' | b']' | b')' | b'>' | b'"' | b'\'' | b'=').then_some(at)
+            let typed = line.get(at + known.text.len()..)?;
+            let is_behind_end = matches!(before, b'}' | b']' | b')' | b'>' | b'"' | b'\'' | b'=');
+            let is_behind_text = unended == Unended::Here
+                && before.is_ascii_alphanumeric()
+                && is_command(typed)
+                && !is_form(line.get(..at + known.text.len())?);
+            (is_behind_end || is_behind_text).then_some(at)
         });
         starts.min()
     }
@@ -126,6 +149,12 @@ impl Prompts {
     /// Whether any prompt was seen yet.
     pub(crate) fn is_empty(&self) -> bool {
         self.known.is_empty()
+    }
+
+    /// Whether the only prompts known have no sign and were seen too seldom to rule out all others.
+    pub(crate) fn is_unsure(&self) -> bool {
+        let is_seldom = |known: &Known| (1..SURE).contains(&known.unmarked);
+        self.known.iter().all(|known| known.text.trim_end().ends_with(':') && is_seldom(known))
     }
 
     /// Keeps a prompt; whether it is unlike all those known.
@@ -223,6 +252,19 @@ impl Prompts {
         }
         anchors
     }
+}
+
+/// Whether a text is a prompt that a shell is delivered with: output can show one.
+fn is_form(text: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(text);
+    form(&text).is_some_and(|form| form.end == text.len())
+}
+
+/// Whether what stands behind a prompt begins with the name of a usual program or of a file to run.
+fn is_command(typed: &[u8]) -> bool {
+    let end = typed.iter().position(|byte| *byte <= b' ').unwrap_or(typed.len());
+    let name = std::str::from_utf8(typed.get(..end).unwrap_or_default()).unwrap_or_default();
+    name.starts_with("./") || is_known_command(name)
 }
 
 /// The start of a prompt up to what changes in it.
@@ -583,7 +625,7 @@ fn limit(row: &str) -> usize {
 }
 
 /// A text without what changes from prompt to prompt: numbers and paths.
-fn shape(text: &str) -> String {
+pub(crate) fn shape(text: &str) -> String {
     let mut shape = String::new();
     let mut in_path = false;
     for character in text.trim_end().chars() {

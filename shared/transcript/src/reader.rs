@@ -249,6 +249,10 @@ impl Reader {
         if has_controls && self.state.alternate == Alternate::Idle && paints(line) {
             self.state.alternate = Alternate::Driven;
         }
+        if self.state.alternate == Alternate::Off && self.state.doubts_first(line) {
+            self.state.doubt_first(&first_row(line), has_editor(line), see);
+            self.lookup.learn(&self.state);
+        }
         if has_controls && self.state.prompts.is_empty() && self.state.alternate == Alternate::Off {
             self.learn_from_edits(line);
             self.lookup.learn(&self.state);
@@ -344,19 +348,12 @@ impl Reader {
         let place = self.state.place();
         let prefix = self.without_unterminated(prefix);
         let body = self.without_unterminated(body);
-        let Some(mut rendered) = self.state.widths.render(&prefix, &body) else {
+        let Some(rendered) = self.state.widths.render(&prefix, &body, &self.state.prompts) else {
             self.state.coverage.abandoned += 1;
             self.show(&prefix, place, see);
             self.show(&body, place, see);
             return;
         };
-        if region::is_displaced(&self.state.prompts, &rendered)
-            && let Some(alone) = self.state.widths.render(&[], &body)
-        {
-            let displaced = std::mem::replace(&mut rendered, alone);
-            rendered.above = displaced.above;
-            rendered.left = displaced.left;
-        }
         let recovered = region::marked(&mut self.state.prompts, &rendered);
         let ran = ran && !is_left_by_interrupt(&prefix, &body);
         for row in &recovered.before {
@@ -378,7 +375,7 @@ impl Reader {
         let mut split = self.state.prompts.split(&row, open);
         let mut start = 0;
         if split.is_none() && length.is_none() {
-            start = self.state.prompts.find_within(line, self.state.leaves_rows)?;
+            start = self.state.prompts.find_within(line, self.state.unended())?;
             row = first_row(line.get(start..).unwrap_or_default());
             split = self.state.prompts.split(&row, Openness::Closed);
             split.as_ref()?;
@@ -388,7 +385,8 @@ impl Reader {
             return None;
         }
         let skipped = split.as_ref().map_or(0, |split| split.end);
-        let end = match extent(data, start, line.len(), skipped, is_end) {
+        let width = self.state.widths.likeliest();
+        let end = match extent(data, start, line.len(), (skipped, width), is_end) {
             Ok(end) => end,
             Err(waiting) => {
                 self.lookup.waiting = Some((self.state.offset, waiting));
@@ -401,7 +399,7 @@ impl Reader {
         let entered =
             bytes.ends_with(b"\r\n") || (bytes.ends_with(b"\n") && !data.get(end..)?.starts_with(FOOTER));
         let bytes = self.without_unterminated(without_line_end(bytes));
-        let Some(rendered) = self.state.widths.render(&[], &bytes) else {
+        let Some(rendered) = self.state.widths.render(&[], &bytes, &self.state.prompts) else {
             self.state.coverage.abandoned += 1;
             return None;
         };
@@ -467,7 +465,7 @@ impl Reader {
             return is_same.then_some(length);
         }
         // What the last command becomes depends on the lines after it.
-        let may_learn = has_controls && self.state.prompts.is_empty();
+        let may_learn = (has_controls && self.state.prompts.is_empty()) || self.state.doubts_first(line);
         let is_settled = self.state.alternate == Alternate::Off && !self.state.is_waiting() && !may_learn;
         let is_output =
             is_same && is_settled && !self.lookup.may_be_prompt_at(&self.state, rest, offset, line);
@@ -557,7 +555,15 @@ fn first_row(line: &[u8]) -> String {
 
 /// How far the region of a prompt goes that is not marked. A line editor moves down with a line feed, and then to the
 /// right or up, or clears the row: output does not begin so.
-fn extent(data: &[u8], start: usize, first: usize, prompt: usize, is_end: bool) -> Result<usize, Waiting> {
+///
+/// `layout` is the length of the prompt and the likeliest width.
+fn extent(
+    data: &[u8],
+    start: usize,
+    first: usize,
+    layout: (usize, usize),
+    is_end: bool,
+) -> Result<usize, Waiting> {
     let mut end = first;
     while end < LINE_LIMIT {
         let next = data.get(end..).unwrap_or_default();
@@ -566,7 +572,8 @@ fn extent(data: &[u8], start: usize, first: usize, prompt: usize, is_end: bool) 
         }
         let is_row =
             next.starts_with(b"\r") && next.get(1).is_some_and(|byte| !matches!(byte, b'\r' | b'\n'));
-        let goes_on = is_edit(next) || (is_row && is_open(data.get(start..end).unwrap_or_default(), prompt));
+        let drawn = data.get(start..end).unwrap_or_default();
+        let goes_on = is_edit(next) || (is_row && is_open(drawn, layout)) || is_above_end(drawn, layout.1);
         if !goes_on {
             break;
         }
@@ -582,11 +589,23 @@ fn extent(data: &[u8], start: usize, first: usize, prompt: usize, is_end: bool) 
 }
 
 /// Whether what was drawn so far is a command that goes on below: history holds the rows of a command together.
-fn is_open(drawn: &[u8], prompt: usize) -> bool {
-    let mut screen = Screen::new(0, PROMPT_BUDGET);
+fn is_open(drawn: &[u8], (prompt, width): (usize, usize)) -> bool {
+    [0, width].iter().any(|width| {
+        let mut screen = Screen::new(*width, PROMPT_BUDGET);
+        screen.write(drawn.get(..PROMPT_WITHIN).unwrap_or(drawn));
+        let text = screen.lines_from((0, 0)).join("\n");
+        Syntax::of(text.get(prompt..).unwrap_or_default().trim_end()).is_open()
+    })
+}
+
+/// Whether the cursor went up and is not back below all that was drawn: a line editor goes there before a command is run.
+fn is_above_end(drawn: &[u8], width: usize) -> bool {
+    if memmem::find(drawn, b"\x1b[A").is_none() {
+        return false;
+    }
+    let mut screen = Screen::new(width, PROMPT_BUDGET);
     screen.write(drawn.get(..PROMPT_WITHIN).unwrap_or(drawn));
-    let text = screen.lines_from((0, 0)).join("\n");
-    Syntax::of(text.get(prompt..).unwrap_or_default().trim_end()).is_open()
+    screen.penalty == 0 && !screen.is_below_end()
 }
 
 /// Whether a line was edited by more than the terminal driver, which can only rub out.
@@ -604,8 +623,10 @@ fn is_left_by_interrupt(prefix: &[u8], body: &[u8]) -> bool {
     prefix.ends_with(b"\x1b[?1h\x1b=") && memmem::find(body, b"\x1b[?1l").is_none()
 }
 
+/// Only the last line end is that of Enter: a line editor goes down with others.
 fn without_line_end(line: &[u8]) -> &[u8] {
-    let end = line.iter().rposition(|byte| !matches!(byte, b'\r' | b'\n')).map_or(0, |at| at + 1);
+    let line = line.strip_suffix(b"\n").unwrap_or(line);
+    let end = line.iter().rposition(|byte| *byte != b'\r').map_or(0, |at| at + 1);
     line.get(..end).unwrap_or(line)
 }
 

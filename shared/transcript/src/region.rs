@@ -108,6 +108,9 @@ fn find_prompt(learning: &mut Prompts, lines: &[String], rendered: &Rendered) ->
     let shared = lines.get(at).and_then(|line| learning.common_start(line));
     let colon = lines.get(at).and_then(|line| ends_in_colon(line));
     let end = shared.max(colon).unwrap_or(0);
+    // It is drawn again below a listing of what would complete it.
+    let first = lines.get(at).map(|line| line.trim_end()).filter(|line| !line.is_empty());
+    let at = first.map_or(at, |first| last(first, at));
     (at, Split { end, kind: ShellKind::Unknown, trust: Trust::Guess })
 }
 
@@ -130,17 +133,29 @@ fn prompt_before(prompts: &Prompts, rendered: &Rendered, lines: &[String]) -> Op
     (is_prompt || rendered.filled).then(|| left.to_owned())
 }
 
-/// Takes zsh's right prompt away, which stands on the first row until the line reaches it.
+/// Takes zsh's right prompt away, which stands on the first row until the line reaches it, and is drawn again with it.
 fn cut_right_prompt(lines: &mut [String], right: &str) {
     let right = right.trim();
     if right.is_empty() {
         return;
     }
-    if let Some(first) = lines.first_mut()
-        && let Some(rest) = first.trim_end().strip_suffix(right)
-    {
-        *first = rest.trim_end().to_owned();
+    for (at, line) in lines.iter_mut().enumerate() {
+        let rest = line.trim_end().strip_suffix(right);
+        // Below the first row it was drawn again after something else, and a word that was typed may be the same.
+        if let Some(rest) = rest.filter(|rest| at == 0 || rest.ends_with(' ')) {
+            *line = rest.trim_end().to_owned();
+        }
     }
+}
+
+/// What a search of the history found. When it ends, readline draws the prompt in place of the search's own, but leaves
+/// that standing if the command has more than one row.
+fn found_by_search(row: &str) -> Option<&str> {
+    let search = row.trim_start().strip_prefix('(')?;
+    let search = search.strip_prefix("failed ").unwrap_or(search);
+    let search = search.strip_prefix("reverse-").unwrap_or(search);
+    let (_, found) = search.strip_prefix("i-search)`")?.split_once("': ")?;
+    Some(found)
 }
 
 /// fish goes to where its prompt ends whenever it draws what was typed.
@@ -158,7 +173,8 @@ fn divide(lines: Vec<String>, at: usize, split: &Split, rendered: &Rendered) -> 
     let others = lines.by_ref().take(at).filter(|line| !line.trim().is_empty()).collect();
     let first = lines.next().unwrap_or_default();
     let prompt = first.get(..split.end).unwrap_or_default().to_owned();
-    let mut typed = vec![first.get(split.end..).unwrap_or_default().to_owned()];
+    let row = first.get(split.end..).unwrap_or_default();
+    let mut typed = vec![found_by_search(row).unwrap_or(row).to_owned()];
     typed.extend(lines);
     if rendered.screen.first_return.is_some() {
         cut_indent(&mut typed, prompt.chars().count());

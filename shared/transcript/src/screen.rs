@@ -13,6 +13,8 @@ use vte::{Params, Parser, Perform};
 const ROW_LIMIT: usize = 1024;
 /// Columns of a row beyond this are not kept.
 const COLUMN_LIMIT: usize = 16 * 1024;
+/// Blanks before the right edge that were not typed.
+const CLEARED: usize = 8;
 /// Stands in the second column of a wide character.
 const FILLER: char = '\0';
 
@@ -39,8 +41,24 @@ pub(crate) struct Screen {
     pub(crate) first_return: Option<usize>,
     /// Where a shell said that its prompt ends (OSC 133;B).
     pub(crate) input_at: Option<(usize, usize)>,
+    /// The column at which the prompt ends, if that is known: to draw the prompt again is no wrap.
+    pub(crate) prompt_columns: usize,
+    /// How often what was typed was drawn from its start: at a wrong width the cursor is there only by chance.
+    pub(crate) starts: u32,
+    /// The first row before it was gone on below, or the prompt drawn again.
+    pub(crate) may_be_wrapped: Option<String>,
+    /// The rightmost column that was reached: a wider screen shows the same.
+    pub(crate) widest: usize,
+    /// Whether all was cleared, so that the first row is another one.
+    pub(crate) is_cleared: bool,
+    /// Whether the cursor was sent further than a row is long.
+    pub(crate) is_exceeded: bool,
+    /// The text before the cursor first moved up. Until then all widths show the same, or a mistake is seen.
+    pub(crate) before_up: Option<String>,
     /// The row of the prompt's last line: an editor never goes above it.
     floor: usize,
+    /// What stood in the row that may be drawn again, or may have been wrapped.
+    doubted: Option<Vec<char>>,
     /// Whether something was edited.
     edited: bool,
     saved: (usize, usize),
@@ -60,6 +78,8 @@ enum Last {
     Returned { character: char, wrapped: bool },
     /// A carriage return of another kind.
     PlainReturn,
+    /// A line feed.
+    Fed,
 }
 
 impl Screen {
@@ -90,8 +110,16 @@ impl Screen {
 
     /// Whether the cursor is on the last row that holds something.
     pub(crate) fn is_at_end(&self) -> bool {
-        let last = self.rows.iter().rposition(|row| row.cells.iter().any(|cell| *cell != ' ')).unwrap_or(0);
-        self.row >= last
+        self.row >= self.end()
+    }
+
+    /// Whether the cursor is below that row.
+    pub(crate) fn is_below_end(&self) -> bool {
+        self.row > self.end()
+    }
+
+    fn end(&self) -> usize {
+        self.rows.iter().rposition(|row| row.cells.iter().any(|cell| *cell != ' ')).unwrap_or(0)
     }
 
     /// The text of the cells at and right of the cursor.
@@ -106,6 +134,17 @@ impl Screen {
             self.rows.iter().take(row).skip(first).map(|row| text(row.cells.iter())).collect();
         left.extend(self.rows.get(row).map(|row| text(row.cells.iter().take(column))));
         left
+    }
+
+    /// All text, rows that were wrapped joined.
+    pub(crate) fn text(&self) -> String {
+        let lines = self.lines_from((0, 0));
+        lines.iter().map(|line| line.trim_end()).collect::<Vec<_>>().join("\n")
+    }
+
+    /// The row on which the prompt ends.
+    pub(crate) fn prompt_row(&self) -> String {
+        self.rows.get(self.floor).map_or_else(String::new, |row| text(row.cells.iter()))
     }
 
     /// The text of the rows above a row that are not blank.
@@ -126,7 +165,7 @@ impl Screen {
             let skipped = if index == row { column } else { 0 };
             let part = text(line.cells.iter().skip(skipped));
             match lines.last_mut() {
-                Some(last) if line.wrapped => last.push_str(&part),
+                Some(last) if self.is_wrapped(index) => last.push_str(&part),
                 _ => lines.push(part),
             }
         }
@@ -138,10 +177,21 @@ impl Screen {
 
     fn first_of(&self, row: usize) -> usize {
         let mut first = row;
-        while first > 0 && self.rows.get(first).is_some_and(|row| row.wrapped) {
+        while first > 0 && self.is_wrapped(first) {
             first -= 1;
         }
         first
+    }
+
+    /// Whether a row goes on the one above. A row that was full may have been cut off since, or filled with blanks to
+    /// clear it.
+    fn is_wrapped(&self, row: usize) -> bool {
+        let Some(row_below) = self.rows.get(row).filter(|row| row.wrapped) else { return false };
+        let Some(above) = row.checked_sub(1).and_then(|above| self.rows.get(above)) else { return false };
+        let blanks = above.cells.iter().rev().take_while(|cell| **cell == ' ').count();
+        // A wide character may have found no place.
+        let missing = usize::from(row_below.cells.get(1) == Some(&FILLER));
+        above.cells.len() + missing >= self.width && blanks < CLEARED
     }
 
     /// Changes the row of the cursor, which is made if need be.
@@ -163,6 +213,14 @@ impl Screen {
             return;
         }
         self.judge_return(character);
+        self.settle_doubt(character);
+        if self.last == Last::Fed && !self.edited {
+            self.floor = self.row;
+        }
+        let is_start = (self.row, self.column) == (self.floor, self.prompt_columns);
+        if is_start && self.edited && !matches!(self.last, Last::Wrote { .. }) {
+            self.starts += 1;
+        }
         let wraps = self.width > 0 && self.column + columns > self.width;
         self.last = Last::Wrote { character, wrapped: wraps };
         if wraps {
@@ -182,6 +240,7 @@ impl Screen {
             }
         });
         self.column += columns;
+        self.widest = self.widest.max(self.column);
     }
 
     /// To move on to the next row, a line editor writes the character that comes there, or a space, returns, and writes
@@ -192,22 +251,57 @@ impl Screen {
         let first = self.rows.get(self.row).filter(|row| !row.wrapped);
         let stands = first.and_then(|row| row.cells.first()).copied();
         let goes_on = (before == ' ' && character != '(') || before == character;
-        if goes_on && self.column == 0 && stands != Some(character) {
-            self.width_matters = true;
-            if !wrapped {
-                self.penalty += 1;
+        if !goes_on || self.column != 0 {
+            return;
+        }
+        if stands != Some(character) {
+            self.wrap(wrapped);
+        } else if !wrapped {
+            let cells = first.map(|row| row.cells.as_slice()).unwrap_or_default();
+            let prompt = cells.iter().take(self.prompt_columns).copied().collect();
+            if self.may_be_wrapped.is_none() {
+                self.may_be_wrapped = Some(text(cells.iter()));
             }
+            self.doubted = Some(prompt);
         }
     }
 
-    /// A cursor that waits behind the right edge stands on the last column for every movement.
-    fn leave_edge(&mut self) {
-        if self.width > 0 && self.column >= self.width {
-            self.column = self.width - 1;
+    /// A line editor went on in the next row.
+    fn wrap(&mut self, wrapped: bool) {
+        self.width_matters = true;
+        if !wrapped {
+            self.penalty += 1;
         }
+    }
+
+    /// The prompt is drawn again as it stood; another character shows that the row was wrapped.
+    fn settle_doubt(&mut self, character: char) {
+        let Some(doubted) = &self.doubted else { return };
+        match doubted.get(self.column) {
+            Some(stood) if *stood == character => {}
+            Some(_) => {
+                self.doubted = None;
+                self.wrap(false);
+            }
+            None => self.doubted = None,
+        }
+    }
+
+    /// A cursor that waits behind the right edge stands on the last column for every movement. A line editor leaves no
+    /// doubt about where it is: it goes on in the next row first.
+    fn leave_edge(&mut self) {
+        if self.column > self.last_column() {
+            self.penalty += 1;
+            self.column = self.last_column();
+        }
+    }
+
+    fn last_column(&self) -> usize {
+        if self.width > 0 { self.width - 1 } else { usize::MAX }
     }
 
     fn clear(&mut self) {
+        self.is_cleared = true;
         self.rows = vec![Row::default()];
         self.row = 0;
         self.floor = 0;
@@ -215,6 +309,11 @@ impl Screen {
 
     fn up(&mut self, count: usize) {
         self.width_matters = true;
+        if self.before_up.is_none() {
+            let text = self.text();
+            self.work += text.len() as u64;
+            self.before_up = Some(text);
+        }
         self.leave_edge();
         if self.row < self.floor + count {
             self.penalty += 1;
@@ -232,10 +331,13 @@ impl Screen {
 
     fn right(&mut self, count: usize) {
         self.leave_edge();
+        // One column too far can be the edge itself.
+        self.is_exceeded |= self.width > 0 && self.column + count > self.width;
         if matches!(self.last, Last::PlainReturn | Last::Returned { .. }) && self.row == 0 {
             self.first_return.get_or_insert(count);
         }
         self.column += count;
+        self.widest = self.widest.max(self.column + 1);
         if self.width > 0 && self.column >= self.width {
             self.penalty += 1;
             self.column = self.width - 1;
@@ -309,6 +411,7 @@ impl Perform for Screen {
 
     fn execute(&mut self, byte: u8) {
         let last = std::mem::take(&mut self.last);
+        self.doubted = None;
         match byte {
             b'\r' => {
                 self.last = match last {
@@ -319,10 +422,8 @@ impl Perform for Screen {
             }
             b'\n' | 0x0b | 0x0c => {
                 self.row += 1;
-                if !self.edited {
-                    self.floor = self.row;
-                }
-                self.leave_edge();
+                self.last = Last::Fed;
+                self.column = self.column.min(self.last_column());
                 self.edit(|_, _| ());
             }
             0x08 => {
@@ -387,6 +488,7 @@ impl Perform for Screen {
             _ => {}
         }
         self.last = Last::Other;
+        self.doubted = None;
     }
 
     fn esc_dispatch(&mut self, intermediates: &[u8], _ignored: bool, byte: u8) {

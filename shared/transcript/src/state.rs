@@ -8,7 +8,7 @@ use crate::coverage::Coverage;
 use crate::flatten::flatten;
 use crate::header::{Footer, Header};
 use crate::piece::{Command, Confidence, Output, Piece, ShellKind};
-use crate::prompt::{Openness, Prompts, Trust};
+use crate::prompt::{Openness, Prompts, Trust, Unended, ends_in_colon, shape};
 use crate::region::Recovered;
 use crate::syntax::{Starts, Syntax, is_known_command, leaves_rows, starts, turns_echo_off};
 use crate::width::Widths;
@@ -25,6 +25,9 @@ const COMMAND_LIMIT: usize = 64 * 1024;
 const LISTING_LIMIT: u64 = 400;
 /// Prompts that look like a marked one but are not marked, before they are believed: marks were turned off.
 const STRAY_LIMIT: u32 = 3;
+/// Commands within which a prompt must come a second time that the first line may have begun with: until then output
+/// may have been taken for prompts.
+const FIRST_WITHIN: u64 = 8;
 /// Lines after the start of a shell in which its prompt may still come.
 const PROMPT_WITHIN: u64 = 400;
 
@@ -88,6 +91,24 @@ pub(crate) struct State {
     was_silent: bool,
     /// The last command, which waits for its output or for its other lines.
     pending: Option<Pending>,
+    /// The first line, which may begin with a prompt without a sign.
+    #[serde(default)]
+    first: First,
+    /// What the row above the last prompt looks like: it may belong to the prompt.
+    #[serde(default)]
+    upper_row: String,
+}
+
+/// The first line of a session that is not blank.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+enum First {
+    /// It did not come yet.
+    #[default]
+    Unread,
+    /// It may be a prompt and a command: another line that begins so will tell.
+    Doubted { prompt: String, text: String, line: u64, offset: u64 },
+    /// It is settled.
+    Known,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -98,6 +119,9 @@ struct Pending {
     listing: bool,
     /// Words of that listing.
     listed: usize,
+    /// Whether the first row of the next prompt came behind it.
+    #[serde(default)]
+    upper_row: bool,
     /// Lines right below the command that are commands themselves: typed while it ran.
     ahead: VecDeque<String>,
     /// Whether all output so far is such lines.
@@ -137,6 +161,63 @@ impl State {
             since: 0,
             was_silent: false,
             pending: None,
+            first: First::Unread,
+            upper_row: String::new(),
+        }
+    }
+
+    /// Looks at a row that may settle what the first one was. A session begins at a prompt: if a colon ends that,
+    /// another row that begins so tells. Then the first row was a command. A line editor in the row tells at once.
+    pub(crate) fn doubt_first(&mut self, row: &str, edited: bool, see: &mut See<'_>) {
+        let Place { line, offset } = self.place();
+        match std::mem::replace(&mut self.first, First::Known) {
+            First::Unread if row.trim().is_empty() => self.first = First::Unread,
+            First::Unread => {
+                if let Some((prompt, text)) = ends_in_colon(row).and_then(|end| row.split_at_checked(end)) {
+                    if edited {
+                        self.prompts.learn(prompt, ShellKind::Unknown, false);
+                    } else {
+                        let (prompt, text) = (prompt.to_owned(), text.trim().to_owned());
+                        self.first = First::Doubted { prompt, text, line, offset };
+                    }
+                }
+            }
+            First::Doubted { prompt, text, line, offset } if row.starts_with(&prompt) => {
+                self.prompts.learn(&prompt, ShellKind::Unknown, false);
+                let recovered = Recovered {
+                    prompt,
+                    text,
+                    kind: ShellKind::Unknown,
+                    trust: Trust::Guess,
+                    continues: false,
+                    before: Vec::new(),
+                    others: Vec::new(),
+                };
+                self.take(recovered, Place { line, offset }, false, true, see);
+            }
+            doubted @ First::Doubted { .. } => self.first = doubted,
+            First::Known => {}
+        }
+    }
+
+    /// Whether a prompt may stand behind output at this place.
+    pub(crate) fn unended(&self) -> Unended {
+        match (self.leaves_rows, self.since) {
+            (false, _) => Unended::Never,
+            (true, 0) => Unended::Here,
+            (true, _) => Unended::Sometimes,
+        }
+    }
+
+    /// Whether a line may settle what the first one was.
+    pub(crate) fn doubts_first(&self, line: &[u8]) -> bool {
+        match &self.first {
+            First::Unread => self.prompts.is_empty(),
+            First::Doubted { prompt, .. } => {
+                let is_soon = self.coverage.marked == 0 && self.coverage.unmarked < FIRST_WITHIN;
+                is_soon && line.starts_with(prompt.as_bytes())
+            }
+            First::Known => false,
         }
     }
 
@@ -148,7 +229,7 @@ impl State {
     pub(crate) fn openness(&self) -> Openness {
         let just_started = self.since < PROMPT_WITHIN;
         match self.started {
-            _ if self.prompts.is_empty() => Openness::Guesses,
+            _ if self.prompts.is_unsure() => Openness::Guesses,
             Starts::Shell | Starts::Repl if just_started => Openness::Guesses,
             Starts::Prompt if self.since == 0 => Openness::Guesses,
             _ => Openness::Closed,
@@ -210,8 +291,13 @@ impl State {
         } else {
             self.coverage.unmarked += 1;
         }
-        if self.goes_on(&recovered, marked, ran) {
+        if let Some(rest) = self.goes_on(&recovered, marked, ran) {
             self.marks = marked;
+            if !rest.is_empty() {
+                // What was open is closed above: the rows below it are commands of their own.
+                recovered.text = rest;
+                self.begin(&recovered, place, marked, ran, VecDeque::new(), see);
+            }
             return;
         }
         let mut ahead = VecDeque::new();
@@ -221,6 +307,8 @@ impl State {
         if std::mem::take(&mut self.was_silent) && self.since > 0 {
             self.coverage.silent += 1;
         }
+        let last_row = self.pending.as_ref().and_then(|pending| pending.command.output.last());
+        let upper_row = last_row.filter(|_| !marked).map_or_else(String::new, |row| shape(row));
         if self.is_redrawn(&recovered, marked) {
             self.pending = None;
         }
@@ -233,6 +321,7 @@ impl State {
         }
         self.marks = marked;
         self.since = 0;
+        self.upper_row = upper_row;
         let text = recovered.text.strip_suffix("^C").unwrap_or(&recovered.text).trim().to_owned();
         if text.is_empty() {
             self.was_silent = ran;
@@ -247,19 +336,37 @@ impl State {
             self.started = Starts::Shell;
             return;
         }
+        recovered.text = text;
+        self.begin(&recovered, place, marked, ran, ahead, see);
+    }
+
+    /// Takes commands that wait for their output.
+    fn begin(
+        &mut self,
+        recovered: &Recovered,
+        place: Place,
+        marked: bool,
+        ran: bool,
+        mut ahead: VecDeque<String>,
+        see: &mut See<'_>,
+    ) {
+        let text = recovered.text.as_str();
         if ran {
-            self.started = starts(&text);
-            self.leaves_rows = leaves_rows(&text);
-            self.coverage.echo_off += u64::from(turns_echo_off(&text));
+            self.started = starts(text);
+            self.leaves_rows = leaves_rows(text);
+            self.coverage.echo_off += u64::from(turns_echo_off(text));
         }
         let confidence = match recovered.trust {
             Trust::Guess => Confidence::Low,
             _ if marked && !recovered.prompt.is_empty() => Confidence::High,
             _ => Confidence::Medium,
         };
-        for text in commands_of(&text) {
+        for text in commands_of(text) {
             self.release(see);
             let syntax = Syntax::of(&text);
+            if ran {
+                self.widths.remember(&text);
+            }
             let ahead = std::mem::take(&mut ahead);
             let command = Command {
                 text,
@@ -271,8 +378,15 @@ impl State {
                 shell: recovered.kind,
                 ran,
             };
-            self.pending =
-                Some(Pending { command, syntax, listing: !marked, listed: 0, is_ahead: !marked, ahead });
+            self.pending = Some(Pending {
+                command,
+                syntax,
+                listing: !marked,
+                listed: 0,
+                upper_row: false,
+                is_ahead: !marked,
+                ahead,
+            });
         }
     }
 
@@ -295,9 +409,14 @@ impl State {
         if command.output.len() < OUTPUT_LINES {
             command.output.push(text.chars().take(OUTPUT_WIDTH).collect());
         }
-        pending.listing =
-            pending.listing && self.since < LISTING_LIMIT && could_complete(&command.text, text);
-        pending.listed += text.split_whitespace().count();
+        let is_upper_row = pending.listed > 0 && !pending.upper_row && shape(text) == self.upper_row;
+        if pending.listing && is_upper_row {
+            pending.upper_row = true;
+        } else if pending.listing {
+            let is_soon = self.since < LISTING_LIMIT && !pending.upper_row;
+            pending.listing = is_soon && could_complete(&command.text, text);
+            pending.listed += text.split_whitespace().count();
+        }
         if command.output.len() >= OUTPUT_LINES && !pending.listing {
             self.release(see);
         }
@@ -311,31 +430,31 @@ impl State {
         }
     }
 
-    /// Joins what was typed to the last command, if its shell asked for more.
-    fn goes_on(&mut self, recovered: &Recovered, marked: bool, ran: bool) -> bool {
+    /// Joins what was typed to the last command, if its shell asked for more. Gives the rows that do not belong to it.
+    fn goes_on(&mut self, recovered: &Recovered, marked: bool, ran: bool) -> Option<String> {
         let is_ps1 = self.prompts.knows(&recovered.prompt);
-        let Some(pending) = &mut self.pending else { return false };
+        let pending = self.pending.as_mut()?;
         let asked = pending.is_open() || (marked && !is_ps1);
         if self.since > 0 || !recovered.continues || !asked {
-            return false;
+            return None;
         }
         let text = recovered.text.strip_suffix("^C").unwrap_or(&recovered.text);
-        let command = &mut pending.command;
-        if command.text.len() + text.len() > COMMAND_LIMIT {
-            return false;
+        if pending.command.text.len() + text.len() > COMMAND_LIMIT {
+            return None;
         }
-        // The shell takes a backslash and the line feed after it away.
-        let slashes = command.text.bytes().rev().take_while(|byte| *byte == b'\\').count();
-        if slashes % 2 == 1 {
-            command.text.pop();
-        } else {
-            command.text.push('\n');
+        let mut rows = text.split('\n');
+        let mut is_first = true;
+        while is_first || pending.is_open() {
+            let Some(row) = rows.next() else { break };
+            is_first = false;
+            pending.join(row);
         }
-        command.text.push_str(text);
-        command.ran &= ran;
-        text.split('\n').for_each(|line| pending.syntax.read(line));
+        pending.command.ran &= ran;
         pending.listing = false;
-        true
+        if !pending.is_open() {
+            self.widths.remember(&pending.command.text);
+        }
+        Some(rows.collect::<Vec<_>>().join("\n"))
     }
 
     /// Without a line editor, what was typed while a command ran is shown then, and not again at the prompt that reads
@@ -371,6 +490,19 @@ impl State {
 }
 
 impl Pending {
+    fn join(&mut self, row: &str) {
+        let text = &mut self.command.text;
+        // The shell takes a backslash and the line feed after it away.
+        let slashes = text.bytes().rev().take_while(|byte| *byte == b'\\').count();
+        if slashes % 2 == 1 {
+            text.pop();
+        } else {
+            text.push('\n');
+        }
+        text.push_str(row);
+        self.syntax.read(row);
+    }
+
     fn is_open(&self) -> bool {
         self.syntax.is_open() || self.command.shell == ShellKind::Repl
     }

@@ -90,7 +90,7 @@ pub(crate) fn leaves_rows(text: &str) -> bool {
 /// Whether a line begins with the name of a program that is run in sessions every day, followed by nothing or by what
 /// it takes.
 pub(crate) fn is_known_command(line: &str) -> bool {
-    const PROGRAMS: [&str; 96] = [
+    const PROGRAMS: [&str; 98] = [
         "alias",
         "apt",
         "apt-get",
@@ -107,6 +107,7 @@ pub(crate) fn is_known_command(line: &str) -> bool {
         "crontab",
         "curl",
         "cut",
+        "dash",
         "date",
         "df",
         "dig",
@@ -187,11 +188,12 @@ pub(crate) fn is_known_command(line: &str) -> bool {
         "wget",
         "whoami",
         "yum",
+        "zsh",
     ];
     let Some(first) = line.split_whitespace().next() else { return false };
     let is_bare = line.trim_end().len() == first.len();
     // A program's messages begin with its name and a colon.
-    PROGRAMS.contains(&base_name(first)) && (is_bare || !line.contains(": "))
+    !first.contains(':') && PROGRAMS.contains(&base_name(first)) && (is_bare || !line.contains(": "))
 }
 
 fn starts_simple(command: &str) -> Starts {

@@ -1,6 +1,6 @@
 //! What is recovered from whole transcripts, kind by kind, and what is not: each stated limit is a test.
 
-use transcript::{Command, Confidence, Coverage, Piece, Reader, ShellKind, Summary};
+use transcript::{Checkpoint, Command, Confidence, Coverage, Piece, Reader, ShellKind, Summary};
 
 const HEADER: &str = "Script started on 2026-11-23 12:40:40+00:00 [COMMAND=\"cat /var/lib/amazon/ssm/i-0abc/session/\
                       orchestration/alice-0def/Standard_Stream/ipcTempFile.log\" <not executed on terminal>]\n";
@@ -119,15 +119,95 @@ fn a_wrapped_line_is_one_line_at_any_width() {
         let prompt = "sh-4.2$ ";
         let text: String = ('a'..='z').cycle().take(width + 20).collect();
         let (first, second) = text.split_at(width - prompt.len());
-        // Typed to the right edge and beyond, then changed at the start of the line.
-        let body = format!("{prompt}{first} \r{second}\x1b[A\r\x1b[{}C\x1b[1@X\x1b[1B\n", prompt.len());
-        let session = session(&body.replace("\x1b[1B", "\n"));
-        let found = ran(&session);
-        assert_eq!(found.len(), 1, "{width}");
-        assert!(
-            found.iter().all(|found| found.starts_with("Xabc") && found.len() >= text.len()),
-            "{width}: {found:?}"
-        );
+        // Typed to the right edge and beyond. What is put in at the start moves the last character to the next row.
+        let (_, last) = first.split_at(first.len() - 1);
+        let (next, _) = second.split_at(1);
+        let right = "\x1b[C".repeat(prompt.len());
+        let body = format!("{prompt}{first} \r{second}\x1b[A\r{right}X{first}\x1b[1@{next}\n");
+        assert!(body.contains(&format!("{last}\x1b[1@")));
+        assert_eq!(ran(&session(&body)), [format!("X{text}")], "{width}");
+    }
+}
+
+/// A line editor's region with marks: what `drawn` leaves is run.
+fn region(drawn: &str) -> String {
+    format!("\x1b[?2004h{drawn}\n\x1b[?2004l\r")
+}
+
+#[test]
+fn what_a_line_editor_does_tells_the_width() {
+    let right = |count: usize| "\x1b[C".repeat(count);
+    let long = format!("echo {}", "x".repeat(170));
+    let words: String = (0..22).map(|number| format!(" word{number:02}")).collect();
+    let words = format!("echo{words}");
+    // On 132 columns: typed at once, so that no mark of a full row is written. History gives a shorter line.
+    let recalled =
+        format!("bash-5.2# {long}\x1b[A\r{}printf x\x1b[K\n\r\x1b[K\x1b[A{} #x", right(10), right(18));
+    // On 80 columns: a line of two rows, then what was run before that, over three.
+    let over_rows = format!(
+        "bash-5.2# echo \"first\n\rsecond\"\x1b[A{}{}\x1b[A\x1b[A{}cd\x1b[K\n\r\x1b[K\n\r\x1b[K\x1b[A\x1b[A{}",
+        right(8),
+        words.trim_start_matches("echo "),
+        right(2),
+        right(12),
+    );
+    // On 157 columns: `time` is put before the line, whose last characters move.
+    let put_in = format!(
+        "bash-5.2# {long}\x1b[A\r{}time echo {}{}xxxxx\x1b[A\r{}",
+        right(10),
+        "x".repeat(138),
+        right(27),
+        right(15),
+    );
+    let before = ["printf x", "cd", words.as_str()].map(|text| region(&format!("bash-5.2# {text}"))).concat();
+    for (name, drawn, expected) in [
+        ("a shorter line recalled", recalled, "printf x #x".to_owned()),
+        ("lines of two and three rows recalled", over_rows, "cd".to_owned()),
+        ("put in at the start", put_in, format!("time {long}")),
+    ] {
+        let session = session(&format!("{before}{}", region(&drawn)));
+        assert_eq!(ran(&session).last(), Some(&expected.as_str()), "{name}");
+    }
+}
+
+#[test]
+fn a_full_row_is_told_from_a_prompt_that_is_drawn_again() {
+    let row = format!("work ~: {}", "a".repeat(72));
+    for (drawn, expected) in [
+        (format!("{row} \rword"), format!("{}word", "a".repeat(72))),
+        // The prompt and what follows it, over the old.
+        ("work ~: rm \rwork ~: ls\x1b[K".to_owned(), "ls".to_owned()),
+    ] {
+        let session = session(&format!("{}{}", region("work ~: id"), region(&drawn)));
+        assert_eq!(ran(&session), ["id", expected.as_str()], "{drawn:?}");
+    }
+}
+
+#[test]
+fn rows_that_were_wrapped_before_are_no_longer() {
+    let long = "x".repeat(130);
+    let up = "\x1b[A";
+    for (drawn, expected) in [
+        // Cleared, and a command of two rows drawn in their place.
+        (
+            format!("$ {long}{up}\r\x1b[C\x1b[Cid\x1b[K\n\r\x1b[K{up}\r\x1b[C\x1b[Cecho 'a\n\rb'"),
+            "echo 'a\nb'",
+        ),
+        // Cleared with blanks up to the right edge.
+        (format!("$ {long}{up}\r\x1b[C\x1b[Ccat <<E{}a\x1b[K\n\rE", " ".repeat(71)), "cat <<E\na\nE"),
+    ] {
+        let full = format!("$ {} \rx", "x".repeat(38));
+        let session = session(&format!("{}{}{}", region("$ ls"), region(&full), region(&drawn)));
+        assert_eq!(ran(&session).last(), Some(&expected), "{drawn:?}");
+    }
+}
+
+#[test]
+fn a_search_that_readline_leaves_standing_is_taken_away() {
+    for search in ["(reverse-i-search)`ec': ", "(failed reverse-i-search)`ecx': ", "(i-search)`ec': "] {
+        let drawn = format!("sh-5.2$           {search}echo 'a\n\rb'");
+        let session = session(&format!("{}{}", region("sh-5.2$ ls"), region(&drawn)));
+        assert_eq!(ran(&session), ["ls", "echo 'a\nb'"], "{search}");
     }
 }
 
@@ -180,6 +260,31 @@ fn nested_shells_and_programs_have_prompts_of_their_own() {
             ("select\n1;", ShellKind::Repl),
             ("exit", ShellKind::Repl),
             ("exit", ShellKind::Posix),
+        ]
+    );
+}
+
+#[test]
+fn a_database_that_marks_its_prompts_is_read() {
+    // sqlite3 asks for more until a semicolon, with a mark each time.
+    let body = [
+        region("sh-5.2$ sqlite3 :memory:"),
+        "SQLite version 3.40.1\n".to_owned(),
+        region("sqlite> insertt\x08\x1b[K into t"),
+        region("   ...> values (1);"),
+        region("sqlite> .quit"),
+        region("sh-5.2$ id"),
+    ];
+    let session = session(&body.concat());
+    let found: Vec<_> =
+        session.commands.iter().map(|command| (command.text.as_str(), command.shell)).collect();
+    assert_eq!(
+        found,
+        [
+            ("sqlite3 :memory:", ShellKind::Posix),
+            ("insert into t\nvalues (1);", ShellKind::Repl),
+            (".quit", ShellKind::Repl),
+            ("id", ShellKind::Posix)
         ]
     );
 }
@@ -264,7 +369,170 @@ fn a_session_without_a_terminal_is_output() {
     assert!(session.output.contains("$ ls"));
 }
 
+#[test]
+fn completions_that_were_listed_are_no_command() {
+    let rows = ["cat be\nbeta_a  beta_b\n", "cat beta_a\none\n", "id\nuid=0\n"];
+    let typed = |prompt: &str| rows.map(|row| format!("{prompt}{row}")).concat();
+    let first = region("work ~: cat be\nbeta_a  beta_b  \nwork ~: cat beta_a");
+    for (name, body, expected) in [
+        ("the first prompt, without a sign", first, vec!["cat beta_a"]),
+        ("no marks", typed("sh-4.2$ "), vec!["cat beta_a", "id"]),
+        (
+            "a prompt of two rows, no marks",
+            format!("\n10:00:01 ~\n$ id\nuid=0\n{}", typed("\n10:00:02 ~\n$ ")),
+            vec!["id", "cat beta_a", "id"],
+        ),
+    ] {
+        assert_eq!(ran(&session(&body)), expected, "{name}");
+    }
+}
+
+#[test]
+fn a_prompt_that_ends_in_a_colon_is_known_once_it_comes_again() {
+    for (name, body, expected) in [
+        ("the first row is told by the second", "work ~: id\nuid=0\nwork ~: ls\n", vec!["id", "ls"]),
+        ("another directory", "work ~: cd /etc\nwork ~: id\nwork etc: ls\n", vec!["cd /etc", "id", "ls"]),
+        ("a line editor tells at once", "work ~: idd\x08\x1b[K\nuid=0\n", vec!["id"]),
+        // Output that looks like a prompt comes first.
+        ("output", "work ~: cat x\n$ fake\nwork ~: id\nwork ~: ls\n", vec!["cat x", "fake", "id", "ls"]),
+        // A message at the start, and the prompts of a shell.
+        ("a message", "Note: a\nsh-4.2$ id\nuid=0\nsh-4.2$ ls\n", vec!["id", "ls"]),
+    ] {
+        let mut found = session(body).commands;
+        found.sort_by_key(|command| command.offset);
+        let found: Vec<&str> = found.iter().map(|command| command.text.as_str()).collect();
+        assert_eq!(found, expected, "{name}");
+    }
+}
+
+#[test]
+fn a_short_prompt_behind_output_is_known_by_the_program_that_follows() {
+    for (body, expected) in [
+        ("$ printf x\nno newline$ ls -l\n$ id\n", vec!["printf x", "ls -l", "id"]),
+        ("$ printf x\nno newline$ ./run.sh\n$ id\n", vec!["printf x", "./run.sh", "id"]),
+        ("$ printf x\nno newline$ mine\n$ id\n", vec!["printf x", "id"]),
+        // What a program showed is not the session's prompt.
+        ("$ cat notes\nsh-4.1$ rm x\n$ id\n", vec!["cat notes", "id"]),
+        ("$ cat notes\nline\nno newline$ ls\n$ id\n", vec!["cat notes", "id"]),
+    ] {
+        assert_eq!(ran(&session(body)), expected, "{body:?}");
+    }
+}
+
+#[test]
+fn rows_below_the_end_of_a_command_are_commands() {
+    // History gave many rows at a second prompt, and the first closes what was open.
+    let body = [region("$ echo 'a"), region("> b'\n\rid\n\rfor i in 1; do\n\rls\n\rdone"), region("$ ls")];
+    assert_eq!(ran(&session(&body.concat())), ["echo 'a\nb'", "id", "for i in 1; do\nls\ndone", "ls"]);
+}
+
+#[test]
+fn enter_goes_below_the_last_row_first() {
+    // A search left the cursor on the first of three rows. It went down, and up again to draw the prompt.
+    let search =
+        "\r(reverse-i-search)`w': echo 'a\n\rb\n\rc'\x1b[A\x1b[A\n\n\r\x1b[A\x1b[A\r\x1b[15Psh-4.2$ \n\n\n";
+    let body = format!("sh-4.2$ id\nuid=0\nsh-4.2$ {search}a\nb\nc\nsh-4.2$ ls\n");
+    assert_eq!(ran(&session(&body)), ["id", "echo 'a\nb\nc'", "ls"]);
+}
+
+#[test]
+fn a_right_prompt_is_taken_away_wherever_it_is_drawn() {
+    let fill = |width: usize| format!("\x1b[7m%\x1b[27m{}\r \r\r\x1b[J", " ".repeat(width - 1));
+    let prompt = |width: usize| format!("web% \x1b[K\x1b[{}C10:00\x1b[{}D", width - 11, width - 6);
+    let begin = format!("{}{}\x1b[?1h\x1b=\x1b[?2004h", fill(60), prompt(60));
+    let end = "\x1b[?1l\x1b>\x1b[?2004l\r\n";
+    for (name, drawn) in [
+        ("where it was", "ls".to_owned()),
+        ("below what a job said", format!("\r\n[1]  + done       sleep 1\n\x1b[J{}l\x08ls", prompt(60))),
+        ("after a resize", format!("\r\r\x1b[J{}l\x08ls", prompt(100))),
+    ] {
+        assert_eq!(ran(&session(&format!("{begin}{drawn}{end}"))), ["ls"], "{name}");
+    }
+}
+
+#[test]
+fn a_screen_that_is_cleared_while_typing_is_drawn_from_its_top() {
+    // zsh, below output that did not end its row.
+    let fill = format!("\x1b[7m%\x1b[27m{}\r \r\r\x1b[J", " ".repeat(59));
+    let drawn = "web% \x1b[K\x1b[?1h\x1b=\x1b[?2004hls\x1b[H\x1b[2J\x1b[Jweb% ls\x1b[K -l\x1b[?1l\x1b>\x1b[?2004l\r\n";
+    assert_eq!(ran(&session(&format!("no newline{fill}{drawn}"))), ["ls -l"]);
+}
+
+#[test]
+fn an_older_checkpoint_is_read() {
+    let log = format!("{HEADER}sh-4.2$ id\r\r\nuid=0(root) gid=0(root)\r\r\nsh-4.2$ ls\r\r\n");
+    let mut reader = Reader::new();
+    reader.push(log.as_bytes(), &mut |_| ());
+    let text = reader.checkpoint().unwrap().to_json().unwrap();
+    let mut kept: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let state = kept["state"].as_object_mut().unwrap();
+    // What was added since.
+    state.remove("first").unwrap();
+    state.remove("upper_row").unwrap();
+    state["pending"].as_object_mut().unwrap().remove("upper_row").unwrap();
+    let widths = state["widths"].as_object_mut().unwrap();
+    widths.remove("doubts").unwrap();
+    widths.remove("recent").unwrap();
+    let checkpoint = Checkpoint::from_json(&kept.to_string()).unwrap();
+    let mut commands = Vec::new();
+    let mut see = |piece: Piece<'_>| match piece {
+        Piece::Command(command) => commands.push(command.text),
+        Piece::Output(_) => {}
+    };
+    let mut reader = Reader::resume(&checkpoint).unwrap();
+    reader.push(log.as_bytes().split_at(checkpoint.offset() as usize).1, &mut see);
+    reader.finish(&mut see);
+    assert_eq!(commands, ["id", "ls"]);
+}
+
 // What cannot be recovered.
+
+#[test]
+fn of_widths_that_fit_alike_the_usual_one_is_taken() {
+    // On 157 columns: what history gives begins as the line before it does, and was not run in this session.
+    let long = format!("echo {}", "x".repeat(170));
+    let drawn = format!(
+        "bash-5.2# {long}\x1b[A{}cat\x1b[K\n\r\x1b[K\x1b[A{}",
+        "\x08".repeat(13),
+        "\x1b[C".repeat(18)
+    );
+    assert_eq!(ran(&session(&region(&drawn))), [format!("echo {}cat", "x".repeat(37))]);
+    // A row that was filled before tells.
+    let full = region(&format!("bash-5.2# {} \rc", "a".repeat(147)));
+    assert_eq!(ran(&session(&format!("{full}{}", region(&drawn)))).last(), Some(&"echo cat"));
+}
+
+#[test]
+fn what_is_typed_in_tmux_is_output() {
+    // It takes the marks of the shell inside for itself and paints what the shell shows.
+    let painted = "\x1b[?1049h\x1b[?1h\x1b=\x1b[H\x1b[2J\x1b[?2004l\x1b[1;30r\x1b[1;1H# \x1b[?2004hid\n\x1b[2;1Huid=0\x1b[?2004l\x1b[?1049l";
+    let session = session(&format!("{}{painted}{}", region("sh-5.2$ tmux"), region("sh-5.2$ ls")));
+    assert_eq!(ran(&session), ["tmux", "ls"]);
+    assert!(session.output.contains("id") && session.output.contains("uid=0"));
+}
+
+#[test]
+fn a_comment_is_taken_for_a_command() {
+    // zsh runs `#` as a command unless told otherwise, and with it what follows a `;`.
+    assert_eq!(ran(&session("$ # note; id\n$ ls\n")), ["# note; id", "ls"]);
+}
+
+#[test]
+fn a_suggestion_that_fish_leaves_standing_is_taken_for_typed() {
+    let prompt = "\r\x1b[92mroot\x1b(B\x1b[m@vm ~# \x1b[K\r\x1b[11C";
+    let typed = "df /\r\x1b[15C\x1b[38;5;240mbin\r\x1b[15C\x1b[m";
+    for (end, expected) in [("\x1b[K", "df /"), ("", "df /bin")] {
+        assert_eq!(ran(&session(&region(&format!("{prompt}{typed}{end}")))), [expected]);
+    }
+}
+
+#[test]
+fn of_a_command_with_more_rows_than_the_screen_only_what_is_drawn_is_known() {
+    // zsh draws `>....` in place of the rows above.
+    let body = [region("% ls"), region("% echo 'one\ntwo\nthree'\x1b[A\x1b[A\r>....\x1b[K\n\n")];
+    let session = session(&body.concat());
+    assert_eq!(ran(&session), ["ls", ">....", "two", "three'"]);
+}
 
 #[test]
 fn what_is_typed_while_echo_is_off_never_appears() {
