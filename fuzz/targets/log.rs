@@ -54,7 +54,13 @@ fuzz_target!(|bytes: &[u8]| {
 
     let record = SessionRecord::default();
     let findings = transcript::findings(&record, &OBJECT, &whole, Joined::Unknown);
-    let log = Log { object: &OBJECT, reading: &whole, findings: &findings, record: &record, joined: Joined::Unknown };
+    let log = Log {
+        object: &OBJECT,
+        reading: &whole,
+        findings: &findings,
+        record: &record,
+        joined: Joined::Unknown,
+    };
     let message = Alert::transcript(&log, Mode::Observe, Timestamp::UNIX_EPOCH).render();
     assert!(message.body.len() <= SIZE_LIMIT && message.subject.len() <= 100);
     let bodies: Value = serde_json::from_str(&message.body).unwrap();

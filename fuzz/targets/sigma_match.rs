@@ -64,7 +64,10 @@ fn item(input: &mut Unstructured<'_>, is_keyword: bool, yaml: &mut String) -> Re
     match kind {
         0 => {
             let opening = *input.choose(&["", "|contains", "|startswith", "|endswith"])?;
-            let mut opens = [matches!(opening, "|contains" | "|endswith"), matches!(opening, "|contains" | "|startswith")];
+            let mut opens = [
+                matches!(opening, "|contains" | "|endswith"),
+                matches!(opening, "|contains" | "|startswith"),
+            ];
             if is_keyword {
                 opens = [true, true];
             }
@@ -175,9 +178,9 @@ fn is_like(pattern: &[(char, bool)], value: &[char]) -> bool {
     match pattern.split_first() {
         None => value.is_empty(),
         Some((('*', true), rest)) => (0..=value.len()).any(|at| is_like(rest, &value[at..])),
-        Some(((letter, is_wildcard), rest)) => value.split_first().is_some_and(|(first, others)| {
-            (*is_wildcard || first == letter) && is_like(rest, others)
-        }),
+        Some(((letter, is_wildcard), rest)) => value
+            .split_first()
+            .is_some_and(|(first, others)| (*is_wildcard || first == letter) && is_like(rest, others)),
     }
 }
 
@@ -195,7 +198,9 @@ fn text_matches(text: &str, opens: [bool; 2], cased: bool, value: &str) -> bool 
         match letter {
             '\\' => pattern.push((rest.next_if(|next| "*?\\".contains(*next)).unwrap_or('\\'), false)),
             '*' | '?' => pattern.push((letter, true)),
-            _ => pattern.extend(letters(&letter.to_string(), cased).into_iter().map(|letter| (letter, false))),
+            _ => {
+                pattern.extend(letters(&letter.to_string(), cased).into_iter().map(|letter| (letter, false)))
+            }
         }
     }
     if opens[0] {
@@ -265,9 +270,14 @@ fn check(input: &mut Unstructured<'_>) -> Result<()> {
         }
         let event: Vec<(&str, &str)> = values.iter().map(|(field, value)| (*field, value.as_str())).collect();
         let mut found = Vec::new();
-        loaded.rules.matches(&Event { fields: &event }, &mut scratch, &mut |rule| found.push(rule.as_usize()));
-        let is_expected = |(_, (searches, condition)): &(usize, &(Vec<Search>, Condition))| holds(condition, searches, &event);
-        let expected: Vec<usize> = rules.iter().enumerate().filter(is_expected).map(|(rule, _)| rule).collect();
+        loaded
+            .rules
+            .matches(&Event { fields: &event }, &mut scratch, &mut |rule| found.push(rule.as_usize()));
+        let is_expected = |(_, (searches, condition)): &(usize, &(Vec<Search>, Condition))| {
+            holds(condition, searches, &event)
+        };
+        let expected: Vec<usize> =
+            rules.iter().enumerate().filter(is_expected).map(|(rule, _)| rule).collect();
         assert_eq!(found, expected, "{event:?}\n{}", texts.join("\n"));
     }
     Ok(())
