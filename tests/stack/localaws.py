@@ -14,6 +14,7 @@ It imports MiniStack, replaces some of its parts (`patching.py` says how), and s
 - `iam_patches.py`             with --enforce-iam: what policy evaluation lacks for Session Manager
 - `traces.py`                  a trace header for every invocation, and an X-Ray daemon that keeps what it gets
 - `deliveries.py`              mail, text messages and posts to other hosts are kept, not sent
+- `queue_patches.py`           a dead-letter queue's messages, given back
 - `faults.py`                  API calls that fail on demand, and a log of every call
 - `admin.py`                   the paths under /_localaws/ by which tests steer all this
 
@@ -158,6 +159,7 @@ def build_application(state):
     import lambda_patches
     import metric_patches
     import nested_stacks
+    import queue_patches
     import resource_types
     import s3_patches
     import session_manager
@@ -168,6 +170,7 @@ def build_application(state):
     nested_stacks.install()
     metric_patches.install()
     s3_patches.install()
+    queue_patches.install()
     event_patches.install()
     deliveries.install()
     session_manager.install(state)

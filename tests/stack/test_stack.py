@@ -966,6 +966,61 @@ class ObjectTest(unittest.TestCase):
         self.assertEqual(error_of(s3.get_object, **asked, Range="bytes=6-"), "InvalidRange")
 
 
+class RedriveTest(unittest.TestCase):
+    """What a dead-letter queue gives back, and what it cannot."""
+
+    def setUp(self):
+        self.account = Account()
+        self.sqs = self.account.client("sqs")
+        self.dead = self.queue("dead")
+        policy = json.dumps({"deadLetterTargetArn": self.arn("dead"), "maxReceiveCount": 1})
+        self.live = self.queue("live", RedrivePolicy=policy, VisibilityTimeout="0")
+
+    def queue(self, name, **attributes):
+        return self.sqs.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
+
+    def arn(self, name):
+        return f"arn:aws:sqs:{REGION}:{self.account.number}:{name}"
+
+    def fail(self, body):
+        """A message on which its queue gives up. Its id."""
+        message = self.sqs.send_message(QueueUrl=self.live, MessageBody=body)["MessageId"]
+        # The second look finds that the first was one too many.
+        self.assertEqual([self.account.messages(self.live) != [] for _ in range(2)], [True, False])
+        return message
+
+    def last_task(self):
+        (task,) = self.sqs.list_message_move_tasks(SourceArn=self.arn("dead"))["Results"]
+        return task["Status"], task.get("FailureReason"), task["ApproximateNumberOfMessagesMoved"]
+
+    def test_a_failed_message_is_a_new_one_in_its_queue(self):
+        failed = self.fail("event")
+        self.assertIn("TaskHandle", self.sqs.start_message_move_task(SourceArn=self.arn("dead")))
+        self.assertEqual(self.last_task(), ("COMPLETED", None, 1))
+        answer = self.sqs.receive_message(QueueUrl=self.live, AttributeNames=["All"])
+        (message,) = answer["Messages"]
+        self.assertEqual((message["Body"], message["Attributes"]["ApproximateReceiveCount"]), ("event", "1"))
+        self.assertNotEqual(message["MessageId"], failed)
+        self.assertFalse(self.account.messages(self.dead))
+
+    def test_a_message_from_nowhere_needs_a_destination(self):
+        self.sqs.send_message(QueueUrl=self.dead, MessageBody="undelivered")
+        self.sqs.start_message_move_task(SourceArn=self.arn("dead"))
+        self.assertEqual(self.last_task(), ("FAILED", "CouldNotDetermineMessageSource", 0))
+        self.sqs.start_message_move_task(SourceArn=self.arn("dead"), DestinationArn=self.arn("live"))
+        self.assertEqual(self.last_task(), ("COMPLETED", None, 1))
+        self.assertEqual([message["Body"] for message in self.account.messages(self.live)], ["undelivered"])
+
+    def test_only_a_dead_letter_queue_gives_back(self):
+        start = self.sqs.start_message_move_task
+        self.assertEqual(error_of(start, SourceArn=self.arn("live")), "InvalidParameterValue")
+        for arguments in (
+            {"SourceArn": self.arn("none")},
+            {"SourceArn": self.arn("dead"), "DestinationArn": self.arn("none")},
+        ):
+            self.assertEqual(error_of(start, **arguments), "ResourceNotFoundException")
+
+
 class OrganizationTest(unittest.TestCase):
     """Events from the bus of one account to that of another."""
 

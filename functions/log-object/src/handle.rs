@@ -19,7 +19,7 @@ use serde_json::Value;
 use session::alert::{Alert, Log};
 use session::ledger::{Claim, LOG_LEASE, Progress, session_key};
 use session::object::{self, LogObject, ObjectError};
-use session::transcript::{self, Joined, Transcript};
+use session::transcript::{self, Finding, Joined, Reading, Transcript};
 
 use crate::config::App;
 use crate::failure::Failure;
@@ -102,6 +102,16 @@ fn log_object(message: &SqsMessage) -> Result<Option<LogObject>, Failure> {
     Ok(object::log_object(&envelope)?)
 }
 
+/// What is to be said of a log, or of as much of it as was read.
+struct Verdict {
+    joined: Joined,
+    /// Everything that was found.
+    findings: Vec<Finding>,
+    alert: Alert,
+    /// Whether there is something to tell that was not told yet.
+    is_news: bool,
+}
+
 impl Run<'_> {
     async fn read_and_tell(&self) -> Result<(), Failure> {
         let Some(progress) = self.claim().await? else { return Ok(()) };
@@ -109,39 +119,29 @@ impl Run<'_> {
         let (reading, checkpoint) =
             match reading::read(app, object, progress.checkpoint.as_deref(), self.until).await? {
                 Read::Whole { reading, checkpoint } => (reading, checkpoint),
-                Read::UntilNow { offset, checkpoint } => {
+                Read::UntilNow { offset, so_far, checkpoint } => {
                     self.keep(checkpoint).await?;
+                    // Who makes a log that is read for hours, or never to its end, delays nothing by it.
+                    let verdict = self.judge(&so_far, &progress).await?;
+                    self.tell(&verdict, false).await?;
                     return Err(Failure::Unfinished { offset, size: object.size });
                 }
             };
-        let key = session_key(&object.account, &object.region, &object.session);
-        let record = app.ledger.session(&key).await?;
-        let now = Timestamp::now();
-        let joined = Joined::of(&record, object, app.patience, now);
-        let findings = transcript::findings(&record, object, &reading, joined);
-        // The ledger keeps them all; people are told of what they asked for.
-        let worth_telling: Vec<_> =
-            findings.iter().filter(|finding| finding.severity >= app.alert_from).cloned().collect();
-        let log = Log { object, reading: &reading, findings: &worth_telling, record: &record, joined };
-        let alert = Alert::transcript(&log, app.mode, now);
-        let is_news = !worth_telling.is_empty() && progress.told.as_deref() != Some(alert.told().as_str());
-        let is_joined = joined != Joined::Waiting;
+        let verdict = self.judge(&reading, &progress).await?;
+        let is_joined = verdict.joined != Joined::Waiting;
 
-        let transcript = Transcript::new(object, &reading, &findings);
-        app.ledger.record_log(self.held, object, &transcript, is_joined && !is_news).await?;
+        let transcript = Transcript::new(object, &reading, &verdict.findings);
+        app.ledger.record_log(self.held, object, &transcript, is_joined && !verdict.is_news).await?;
         if !progress.recorded {
-            emit(metrics::read(object, &reading, &findings, now));
+            emit(metrics::read(object, &reading, &verdict.findings, Timestamp::now()));
         }
-        if is_news {
-            publish(&app.clients.sns, &app.topic, &alert.render()).await.map_err(Failure::Publish)?;
-            app.ledger.told(self.held, &alert.told(), is_joined).await?;
-        }
+        self.tell(&verdict, is_joined).await?;
         info!(
             log = object.to_string(),
             session_id = object.session.as_str(),
             bytes = reading.bytes,
             commands = reading.commands,
-            findings = findings.len(),
+            findings = verdict.findings.len(),
             "The log is read."
         );
         if is_joined {
@@ -150,6 +150,33 @@ impl Run<'_> {
         // The next look, for a session that is not known yet, need not read the log again.
         self.keep(checkpoint.filter(|kept| progress.checkpoint.as_ref() != Some(kept))).await?;
         Err(Failure::Waiting)
+    }
+
+    /// Holds what was read against what is known of the session.
+    async fn judge(&self, reading: &Reading, progress: &Progress) -> Result<Verdict, Failure> {
+        let (app, object) = (self.app, self.object);
+        let key = session_key(&object.account, &object.region, &object.session);
+        let record = app.ledger.session(&key).await?;
+        let now = Timestamp::now();
+        let joined = Joined::of(&record, object, app.patience, now);
+        let findings = transcript::findings(&record, object, reading, joined);
+        // The ledger keeps them all; people are told of what they asked for.
+        let worth_telling: Vec<_> =
+            findings.iter().filter(|finding| finding.severity >= app.alert_from).cloned().collect();
+        let log = Log { object, reading, findings: &worth_telling, record: &record, joined };
+        let alert = Alert::transcript(&log, app.mode, now);
+        let is_news = !worth_telling.is_empty() && progress.told.as_deref() != Some(alert.told().as_str());
+        Ok(Verdict { joined, findings, alert, is_news })
+    }
+
+    /// Tells what is news, and whether that leaves nothing to do.
+    async fn tell(&self, verdict: &Verdict, done: bool) -> Result<(), Failure> {
+        if !verdict.is_news {
+            return Ok(());
+        }
+        let app = self.app;
+        publish(&app.clients.sns, &app.topic, &verdict.alert.render()).await.map_err(Failure::Publish)?;
+        Ok(app.ledger.told(self.held, &verdict.alert.told(), done).await?)
     }
 
     async fn keep(&self, checkpoint: Option<String>) -> Result<(), Failure> {

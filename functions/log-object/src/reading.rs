@@ -22,6 +22,8 @@ pub(crate) enum Read {
     UntilNow {
         /// The byte at which the next run goes on.
         offset: u64,
+        /// What was read until then.
+        so_far: Reading,
         /// What the next run has to know.
         checkpoint: Option<String>,
     },
@@ -51,7 +53,10 @@ pub(crate) async fn read(
         }
         // After the last byte only the end is left, and it takes no time.
         if tokio::time::Instant::now() >= until && offset != object.size {
-            return Ok(Read::UntilNow { offset, checkpoint: kept(&log, object) });
+            let checkpoint = kept(&log, object);
+            let mut so_far = log.finish(&mut |_| {});
+            so_far.limits.push(format!("what follows byte {offset} of {}: it is read next", object.size));
+            return Ok(Read::UntilNow { offset, so_far, checkpoint });
         }
     }
 }

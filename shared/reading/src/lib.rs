@@ -91,7 +91,10 @@ fn judge(scan: &mut Scan<'_>, piece: Piece<'_>, see: &mut dyn FnMut(&Command)) {
 
 fn reading(summary: &Summary, findings: Findings) -> Reading {
     let header = summary.header.as_ref();
-    let hidden = hidden(summary.coverage.hidden_by_alternate_screen);
+    let unseen = hidden(summary.coverage.hidden_by_alternate_screen)
+        .into_iter()
+        .chain(not_taken_apart(findings.counts.cut))
+        .collect::<Vec<_>>();
     Reading {
         bytes: summary.bytes,
         lines: summary.lines,
@@ -101,21 +104,36 @@ fn reading(summary: &Summary, findings: Findings) -> Reading {
             session: header.and_then(|header| header.session_id.clone()),
         },
         limits: limits(&summary.coverage, &findings),
-        findings: findings.findings.into_iter().map(finding).chain(hidden).collect(),
+        findings: findings.findings.into_iter().map(finding).chain(unseen).collect(),
     }
 }
 
 /// What is run within a full-screen program (tmux, an alternate screen that was entered by hand) leaves no command lines. It is
 /// told, so that blinding the reader does not blind the guard.
 fn hidden(count: u64) -> Option<Finding> {
+    let rule = "commands-in-full-screen-program";
+    unseen(count, rule, "Commands Were Run Where the Log Does Not Show Them", "T1564")
+}
+
+/// Two thousand empty commands before another one keep it from being judged. Nobody types that, so it is told.
+fn not_taken_apart(count: u64) -> Option<Finding> {
+    unseen(
+        count,
+        "command-not-taken-apart",
+        "A Command Was Too Long or Too Nested to Be Judged Whole",
+        "T1027",
+    )
+}
+
+fn unseen(count: u64, rule: &str, title: &str, technique: &str) -> Option<Finding> {
     (count > 0).then(|| Finding {
-        rule: "commands-in-full-screen-program".to_owned(),
-        title: "Commands Were Run Where the Log Does Not Show Them".to_owned(),
+        rule: rule.to_owned(),
+        title: title.to_owned(),
         severity: Severity::Medium,
-        techniques: vec!["T1564".to_owned()],
+        techniques: vec![technique.to_owned()],
         tactics: vec!["stealth".to_owned()],
         author: Some("ssm-guard".to_owned()),
-        runbook: Some("docs/rules.md#commands-in-full-screen-program".to_owned()),
+        runbook: Some(format!("docs/rules.md#{rule}")),
         count,
         evidence: None,
     })
@@ -278,6 +296,20 @@ level: high
         assert_eq!(hidden(0), None);
         let told = hidden(3).unwrap();
         assert_eq!((told.severity, told.count), (Severity::Medium, 3));
+    }
+
+    /// What is put behind more commands than are judged is not lost in silence.
+    #[test]
+    fn a_command_that_is_not_taken_apart_is_told() {
+        let rules = rules();
+        for (before, expected) in [(10, "shadow-file-read"), (2_001, "command-not-taken-apart")] {
+            let mut log = LogReader::new(&rules);
+            let text = format!("sh-5.2$ {}cat /etc/sha''dow\r\r\nsh-5.2$ exit\r\r\n", ":;".repeat(before));
+            log.push(text.as_bytes(), &mut |_| {});
+            let found: Vec<_> =
+                log.finish(&mut |_| {}).findings.into_iter().map(|finding| finding.rule).collect();
+            assert_eq!(found, [expected], "{before}");
+        }
     }
 
     #[test]

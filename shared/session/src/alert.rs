@@ -213,7 +213,8 @@ impl Alert {
             kind: AlertKind::Transcript,
             severity: transcript::worst(findings).unwrap_or(Severity::Informational),
             headline,
-            event: object.id(),
+            // Whoever may write to the bucket chooses the name, line feeds included.
+            event: redact::plain(&object.id()),
             account: object.account.clone(),
             region: object.region.clone(),
             time: object.time,
@@ -305,7 +306,8 @@ fn shown_finding(finding: &Finding) -> Finding {
     let evidence = finding.evidence.as_ref().map(|evidence| Evidence {
         text: redact::shown(&evidence.text, 300),
         line: evidence.line,
-        known: evidence.known.clone(),
+        // The part of a command that was found is in it.
+        known: redact::shown(&evidence.known, 500),
     });
     Finding {
         rule: redact::fit(&finding.rule, 100),

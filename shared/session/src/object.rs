@@ -83,11 +83,16 @@ pub fn log_object(envelope: &Value) -> Result<Option<LogObject>, ObjectError> {
     if !is("source", "aws.s3") || !is("detail-type", "Object Created") {
         return Ok(None);
     }
+    let broken = |problem: String| {
+        let event = envelope.get("id").and_then(Value::as_str).unwrap_or("?").to_owned();
+        ObjectError { event, problem }
+    };
     let Envelope { account, region, time, detail } =
-        Envelope::deserialize(envelope).map_err(|error| ObjectError {
-            event: envelope.get("id").and_then(Value::as_str).unwrap_or("?").to_owned(),
-            problem: error.to_string(),
-        })?;
+        Envelope::deserialize(envelope).map_err(|error| broken(error.to_string()))?;
+    // They are told and are part of the ledger's keys.
+    if !is_account(&account) || !is_region(&region) {
+        return Err(broken("`account` is no account's id, or `region` no Region's name".to_owned()));
+    }
     let Object { key, size, version } = detail.object;
     let Some(session) = session_of(&key) else { return Ok(None) };
     // A service that copies objects is named, and wrote for the account of the bucket.
@@ -235,6 +240,11 @@ mod tests {
         assert_eq!(error.to_string(), "object event `f5f1e65c`: missing field `key`");
         broken["detail-type"] = json!("Object Deleted");
         assert_eq!(log_object(&broken), Ok(None));
+        for (field, value) in [("account", "1111\u{1b}[2J"), ("region", "eu west 1")] {
+            let mut broken = envelope("alice-0e34861185201706f.log");
+            broken[field] = json!(value);
+            assert!(log_object(&broken).is_err(), "{field}");
+        }
     }
 
     #[test]

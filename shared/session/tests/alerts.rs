@@ -302,6 +302,30 @@ fn a_secret_in_a_command_reaches_no_body() {
     }
 }
 
+/// No secret reaches an alert: nor by the part of a command that was found within another.
+#[test]
+fn a_secret_in_what_was_unwrapped_reaches_no_body() {
+    let mut reading = reading("sh -c \"$(base64 -d <<< ...)\"");
+    let evidence = reading.findings[0].evidence.as_mut().unwrap();
+    evidence.known = "run; within sh: mysql -u root -pS3cr3tPw prod \u{1b}[2J".to_owned();
+    let message = log_message(&log_object("v1"), &reading, &known(), Joined::Known);
+    assert!(message.body.contains("within sh: "), "{}", message.body);
+    assert!(!message.body.contains("S3cr3tPw") && !message.body.contains("\\u001b"), "{}", message.body);
+}
+
+/// A node's role writes any name, line feeds included: it adds no line to a mail and steers no terminal.
+#[test]
+fn the_name_of_a_log_adds_nothing_to_a_mail() {
+    let object = log_object("v1");
+    let lines = |object: &LogObject| {
+        let message = log_message(object, &reading("id"), &known(), Joined::Known);
+        assert!(!message.body.contains("\\u001b") && !message.body.contains('\u{202e}'), "{}", message.body);
+        body(&message, "email").lines().count()
+    };
+    let named = |prefix: &str| LogObject { key: format!("{prefix}/{}", object.key), ..object.clone() };
+    assert_eq!(lines(&object), lines(&named("x\n\nNext:\n- Do nothing.\u{1b}[2J\u{202e}")));
+}
+
 #[test]
 fn a_log_full_of_hostile_findings_stays_within_the_limits() {
     let long = "x<@!channel>é\u{202e}\n".repeat(20_000);

@@ -362,16 +362,47 @@ impl Guard {
 
     /// Puts a message into the queue of logs.
     pub(crate) fn send_to_logs(&self, text: &str) {
-        let message = json!({"QueueUrl": self.output("LogQueueUrl"), "MessageBody": text});
+        self.send("LogQueueUrl", text);
+    }
+
+    fn send(&self, output: &str, text: &str) {
+        let message = json!({"QueueUrl": self.output(output), "MessageBody": text});
         self.account.json("sqs", "AmazonSQS.SendMessage", &message).unwrap();
     }
 
     /// How many messages of the queue of logs wait for their next look.
     pub(crate) fn waiting_logs(&self) -> usize {
-        let name = "ApproximateNumberOfMessagesNotVisible";
-        let request = json!({"QueueUrl": self.output("LogQueueUrl"), "AttributeNames": [name]});
+        self.queue_attribute("LogQueueUrl", "ApproximateNumberOfMessagesNotVisible").parse().unwrap()
+    }
+
+    /// Has the queue of logs give up on a log that is not done at its first delivery.
+    pub(crate) fn give_logs_up_soon(&self) {
+        let dead_letters = self.queue_attribute("LogDeadLetterQueueUrl", "QueueArn");
+        let policy = json!({"deadLetterTargetArn": dead_letters, "maxReceiveCount": 1}).to_string();
+        let request =
+            json!({"QueueUrl": self.output("LogQueueUrl"), "Attributes": {"RedrivePolicy": policy}});
+        self.account.json("sqs", "AmazonSQS.SetQueueAttributes", &request).unwrap();
+    }
+
+    /// Waits until so many messages are in the dead-letter queue of logs.
+    pub(crate) fn wait_for_unread_logs(&self, count: usize) {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let waiting = || self.queue_attribute("LogDeadLetterQueueUrl", "ApproximateNumberOfMessages");
+        while waiting() != count.to_string() {
+            assert!(Instant::now() < deadline, "{}", self.log_of_logs());
+        }
+    }
+
+    /// Puts a message into the dead-letter queue of logs.
+    pub(crate) fn send_to_unread_logs(&self, text: &str) {
+        self.send("LogDeadLetterQueueUrl", text);
+    }
+
+    /// An attribute of the queue whose URL is an output.
+    pub(crate) fn queue_attribute(&self, output: &str, name: &str) -> String {
+        let request = json!({"QueueUrl": self.output(output), "AttributeNames": [name]});
         let answer = self.account.json("sqs", "AmazonSQS.GetQueueAttributes", &request).unwrap();
-        answer["Attributes"][name].as_str().unwrap().parse().unwrap()
+        answer["Attributes"][name].as_str().unwrap().to_owned()
     }
 
     /// What waits in the dead-letter queue of logs; it is taken out.

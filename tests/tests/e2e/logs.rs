@@ -1,8 +1,12 @@
 //! Logs of sessions, from the bucket to the alert.
 
+use std::collections::BTreeSet;
+use std::fs;
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 
-use crate::guard::{Guard, Kind, TAGGED, UNTAGGED, record};
+use crate::guard::{Guard, Kind, TAGGED, UNTAGGED, between, record};
 
 /// A log in the agent's bytes: `script`'s lines around a shell without marks, every line ended by `\r\r\n`.
 fn log(session: &str, node: &str, commands: &[&str]) -> Vec<u8> {
@@ -154,6 +158,53 @@ fn a_log_that_cannot_be_told_is_told_later() {
     assert!(guard.settle().is_empty());
 }
 
+/// The queue that `docs/operations.md` names for an option of its command, by the output that has its URL.
+fn in_the_runbook(option: &str) -> String {
+    let page = fs::read_to_string(e2e::root().join("docs/operations.md")).unwrap();
+    let command = between(&page, "aws sqs start-message-move-task ", "\n");
+    between(command, &format!("{option} \"$(arn "), ")\"").to_owned()
+}
+
+/// A log that could not be read is told once when the dead-letter queue gives it back, by the command of `docs/operations.md`:
+/// whether its queue gave it up, or never got it from EventBridge.
+#[test]
+fn a_log_that_is_given_back_by_the_dead_letter_queue_is_told_once() {
+    let guard = Guard::deploy("enforce");
+    guard.look_again_soon();
+    guard.give_logs_up_soon();
+    let sessions = ["o", "p"].map(|end| guard.open(&format!("alice-baaaaaaaaaaaaaaaaaaaaaaa{end}"), TAGGED));
+    for (number, session) in sessions.iter().enumerate() {
+        guard.deliver(&[record(Kind::Start, number, session, TAGGED)]);
+    }
+    guard.fault(&json!({"service": "s3", "operation": "GetObject", "error": "AccessDenied", "status": 403, "times": -1}));
+    let put = |session| guard.put_log(session, &log(session, TAGGED, &["sudo cat /etc/shadow"]));
+    put(&sessions[0]);
+    guard.wait_for_unread_logs(1);
+    // EventBridge puts what it could not hand over there in the same way; to SQS it came from no queue.
+    for event in guard.unread_logs() {
+        guard.send_to_unread_logs(&event.to_string());
+    }
+    put(&sessions[1]);
+    guard.wait_for_unread_logs(2);
+    assert!(guard.settle().is_empty());
+    guard.clear_faults();
+
+    let queue = |option| guard.queue_attribute(&in_the_runbook(option), "QueueArn");
+    let (source, destination) = (queue("--source-arn"), queue("--destination-arn"));
+    let task = json!({"SourceArn": source, "DestinationArn": destination});
+    guard.ask("sqs", "AmazonSQS.StartMessageMoveTask", &task);
+    let alerts = guard.settle();
+    let told: BTreeSet<_> = alerts
+        .iter()
+        .map(|alert| alert["evidences"][0]["actor"]["session"]["uid"].as_str().unwrap())
+        .collect();
+    assert_eq!((alerts.len(), told), (2, sessions.iter().map(String::as_str).collect()));
+    assert!(guard.unread_logs().is_empty());
+    assert_eq!(sessions.map(|session| transcripts(&guard, &session).len()), [1, 1]);
+    let tasks = guard.ask("sqs", "AmazonSQS.ListMessageMoveTasks", &json!({"SourceArn": source}));
+    assert_eq!(tasks["Results"][0]["Status"], "COMPLETED");
+}
+
 /// A function that is killed before or after it told of a log leaves a log that is told by the next delivery.
 #[test]
 fn a_function_killed_while_it_tells_of_a_log_finishes_when_retried() {
@@ -246,6 +297,31 @@ fn a_log_that_outlasts_an_invocation_is_read_on() {
     let read = transcripts(&guard, &session);
     assert_eq!(read[0]["commands"], 3);
     assert_eq!(read[0]["bytes"].as_u64().unwrap(), log.len() as u64);
+}
+
+/// What is found in a log is told when an invocation's time is up, and not only at the log's end: a log that is long to read
+/// delays nothing. What was told is not told again at the end.
+#[test]
+fn what_was_found_is_told_before_the_end_of_a_long_log() {
+    let guard = Guard::deploy("enforce");
+    guard.look_again_soon();
+    guard.read_in_pieces();
+    let session = guard.open("alice-baaaaaaaaaaaaaaaaaaaaaaaam", TAGGED);
+    guard.deliver(&[record(Kind::Start, 1, &session, TAGGED)]);
+    let output = "request served in 17 ms, 200 OK\r\r\n".repeat(600);
+    let body = format!(
+        "sh-4.2$ sudo cat /etc/shadow\r\r\nsh-4.2$ journalctl\r\r\n{output}sh-4.2$ exit\r\r\nexit\r\r\n"
+    );
+    guard.put_log(&session, enclosed(&session, TAGGED, &body).as_bytes());
+    let alert = guard.next_alert();
+    assert_eq!(alert["evidences"][1]["process"]["cmd_line"], "sudo cat /etc/shadow");
+    assert!(transcripts(&guard, &session).is_empty(), "the log was read to its end");
+    let deadline = Instant::now() + Duration::from_secs(120);
+    while transcripts(&guard, &session).is_empty() {
+        assert!(Instant::now() < deadline, "{}", guard.log_of_logs());
+    }
+    assert!(guard.settle().is_empty());
+    assert_eq!(transcripts(&guard, &session)[0]["commands"], 3);
 }
 
 /// What is dangerous in the log of a session is told once, with whose session it was: the whole way, from the keys in a real
