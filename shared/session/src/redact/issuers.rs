@@ -23,7 +23,7 @@ pub(super) const MARKS: [(&str, usize, &[&str]); 152] = [
     ("AWS", 12, &["abia"]),
     ("AWS Bedrock", 0, &["bedrock-api-key-"]),
     ("AWS Bedrock", 40, &["absk"]),
-    ("Bitbucket", 0, &["bbdc-", "atbb"]),
+    ("Bitbucket", 0, &["BBDC-", "atbb"]),
     ("Brave", 8, &["BSA"]),
     ("Buildkite", 0, &["bkaa_", "bkaj_", "bkar_", "bkct_", "bkpt_", "bkpat_", "bkps_", "bkua_"]),
     ("Canada's Notify", 0, &["gcntfy-"]),
