@@ -8,6 +8,8 @@ use super::words::{has_run, is_mixed, is_random, length_of};
 
 /// How many characters a token has behind its mark.
 const SHORTEST: usize = 8;
+/// How long a word is, at the least, that is a secret without a mark.
+const SHORTEST_WORD: usize = 10;
 /// How many nothing but a token has.
 const LONG_TAIL: usize = 60;
 /// How long a value is that looks random, and one that nobody would type.
@@ -71,10 +73,11 @@ pub(super) fn find(text: &str) -> Vec<Range<usize>> {
     let mut at = 0;
     while at < bytes.len() {
         if is_first(bytes, at)
-            && let Some(end) = marked(bytes, at)
-                .or_else(|| shaped(bytes, at))
-                .or_else(|| named(bytes, at))
-                .or_else(|| unknown(bytes, at))
+            && let Some(end) = marked(bytes, at).or_else(|| {
+                let word = head(bytes.get(at..)?, is_of_token);
+                (word.len() >= SHORTEST_WORD)
+                    .then(|| shaped(bytes, at).or_else(|| named(bytes, at)).or_else(|| unknown(bytes, at)))?
+            })
         {
             found.push(at..end);
             at = end;
