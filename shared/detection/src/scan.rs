@@ -18,6 +18,13 @@ pub const TEXT_KEPT: usize = 300;
 /// How many findings are kept: enough for every rule of a large set that means something.
 pub const FINDING_LIMIT: usize = 256;
 
+/// What a text may cost for each of its bytes, and beside them, without anybody wondering.
+const FAIR_COST: (usize, usize) = (8, 256);
+
+/// How much the texts of a session may cost beyond that, in bytes: about a second. Whoever makes more work than that with
+/// aliases of aliases, or variables of variables, is given no more time than anybody else from then on.
+const EXCESS_LIMIT: u64 = 8 << 20;
+
 /// The version of a checkpoint's text.
 const VERSION: u32 = 1;
 
@@ -161,6 +168,8 @@ struct State {
     /// What the command lines so far tell about later ones.
     known: Known,
     counts: Counts,
+    /// What the texts so far have cost beyond [`FAIR_COST`].
+    excess: u64,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -177,6 +186,8 @@ struct Kept {
     discovery: Vec<Vec<u8>>,
     known: Known,
     counts: Counts,
+    #[serde(default)]
+    excess: u64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -226,6 +237,7 @@ impl<'r> Scan<'r> {
             discovery: Discovery::from_lines(kept.discovery),
             known: kept.known,
             counts: kept.counts,
+            excess: kept.excess,
         };
         Ok(Self { state, ..Self::new(rules, options) })
     }
@@ -244,6 +256,7 @@ impl<'r> Scan<'r> {
             discovery: state.discovery.lines(),
             known: state.known.clone(),
             counts: state.counts,
+            excess: state.excess,
         };
         Ok(serde_json::to_string(&kept)?)
     }
@@ -328,7 +341,12 @@ impl<'r> Scan<'r> {
             Seen::Run => std::mem::take(&mut self.state.known),
             Seen::Shown => Known::default(),
         };
-        let reading = shell::read_after(origin.text, dialect, known);
+        let (each, beside) = FAIR_COST;
+        let fair = origin.text.len().saturating_mul(each).saturating_add(beside);
+        let allowance = if self.state.excess < EXCESS_LIMIT { shell::COST_LIMIT } else { fair };
+        let reading = shell::read_after(origin.text, dialect, known, allowance);
+        let excess = u64::try_from(reading.cost.saturating_sub(fair)).unwrap_or(0);
+        self.state.excess = self.state.excess.saturating_add(excess);
         if origin.seen == Seen::Run {
             self.state.counts.simple_commands = self
                 .state
@@ -645,6 +663,43 @@ level: medium
             "the checkpoint of the findings has version 2, this scan knows version 1"
         );
         assert_eq!(refused(&rules, "{}"), "the checkpoint of the findings cannot be read");
+    }
+
+    #[test]
+    fn a_session_that_makes_work_is_given_a_second_of_it() {
+        let rules = rules();
+        let mut line = "alias a1='a0;a0'".to_owned();
+        for number in 2..11 {
+            let before = number - 1;
+            line.push_str(&format!("; alias a{number}='a{before};a{before}'"));
+        }
+        line.push_str("; a10");
+        let costly = command(1, &line);
+        let mut scan = Scan::new(&rules, Options::default());
+        let simple_commands = |scan: &mut Scan<'_>, command: &Command| {
+            let before = scan.state.counts.simple_commands;
+            scan.command(command);
+            scan.state.counts.simple_commands - before
+        };
+        assert!(simple_commands(&mut scan, &costly) > 1_000);
+        while scan.state.excess < EXCESS_LIMIT {
+            scan.command(&costly);
+        }
+        let kept = scan.checkpoint().unwrap();
+        let cut = scan.state.counts.cut;
+        for mut scan in [scan, Scan::resume(&rules, Options::default(), &kept).unwrap()] {
+            assert!(simple_commands(&mut scan, &costly) < 100);
+            assert_eq!(scan.state.counts.cut, cut + 1);
+            // What is not wrapped like that is read as ever.
+            let excess = scan.state.excess;
+            for text in
+                ["sudo bash -c 'cat /etc/shadow | head -1'", "a=/etc; for i in 1 2; do cat $a/shadow; done"]
+            {
+                scan.command(&command(2, text));
+            }
+            assert_eq!((scan.state.counts.cut, scan.state.excess), (cut + 1, excess));
+            assert_eq!(told(&scan.finish(&Coverage::default())), ["high Shadow File Read 2x Run line 2"]);
+        }
     }
 
     #[test]

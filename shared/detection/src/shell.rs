@@ -15,7 +15,7 @@
 //! - nothing is run: what an `echo` has written to a file or set in a variable is known, also to the next command lines
 //!   ([`Known`]); what other programs print and files hold is not, and its text stays as it was typed;
 //! - nesting beyond [`DEPTH_LIMIT`], more than [`COMMAND_LIMIT`] commands or more than [`TEXT_LIMIT`] bytes are not
-//!   read; [`Reading::cut`] says so;
+//!   read, nor what a caller that has no patience left ([`read_after`]) does not allow; [`Reading::cut`] says so;
 //! - the arguments of a function are not put into its body, and what `read` takes from a pipe or a file is not known;
 //! - of a loop's words only the first is looked at, unless all of them are paths;
 //! - both branches of `if` and every arm of `case` count as run;
@@ -41,6 +41,12 @@ pub const COMMAND_LIMIT: usize = 2_000;
 /// How many bytes of one text, and of all texts unwrapped from it, are read.
 pub const TEXT_LIMIT: usize = 256 * 1024;
 
+/// What a command costs beside its bytes, in bytes: so much text is read in the time in which rules are asked about one.
+const COMMAND_COST: usize = 32;
+
+/// What one text may cost at most beside reading it once: all that the other limits leave.
+pub const COST_LIMIT: usize = TEXT_LIMIT + COMMAND_LIMIT * COMMAND_COST;
+
 /// The commands of one text.
 #[derive(Debug, Default)]
 pub struct Reading {
@@ -50,6 +56,8 @@ pub struct Reading {
     pub scripts: Vec<Script>,
     /// Whether a limit kept part of the text from being read.
     pub cut: bool,
+    /// How much was read and unwrapped, in bytes: a measure of the work that the text makes.
+    pub cost: usize,
     /// What is known after the text, for the next one of the same session.
     pub known: Known,
 }
@@ -249,11 +257,11 @@ impl SimpleCommand {
 
 /// Takes a text apart.
 pub fn read(text: &str, dialect: Dialect) -> Reading {
-    read_after(text, dialect, Known::default())
+    read_after(text, dialect, Known::default(), COST_LIMIT)
 }
 
-/// Takes a text apart, given what is known from the texts before it.
-pub fn read_after(text: &str, dialect: Dialect, known: Known) -> Reading {
+/// Takes a text apart, given what is known from the texts before it, and how much it may cost beside reading it once.
+pub fn read_after(text: &str, dialect: Dialect, known: Known, allowance: usize) -> Reading {
     let mut work = Work::default();
     let mut end = text.len();
     if end > TEXT_LIMIT {
@@ -264,12 +272,13 @@ pub fn read_after(text: &str, dialect: Dialect, known: Known) -> Reading {
         }
     }
     let text = text.get(..end).unwrap_or_default();
-    work.budget = TEXT_LIMIT.saturating_add(text.len());
+    let budget = allowance.saturating_add(text.len());
+    work.budget = budget;
     let directory = known.directory.clone();
     work.known = known;
     work.script(text, dialect, Origin { directory, ..Origin::default() });
     work.known.shorten();
-    Reading { known: work.known, ..work.reading }
+    Reading { cost: budget.saturating_sub(work.budget), known: work.known, ..work.reading }
 }
 
 /// The last part of a path, for either kind of slash.
@@ -343,7 +352,7 @@ impl Work {
     /// Keeps a command unless there are too many.
     fn keep(&mut self, command: SimpleCommand) -> Option<usize> {
         let size = command.argv.iter().map(String::len).sum::<usize>();
-        if self.reading.commands.len() >= COMMAND_LIMIT || !self.charge(size) {
+        if self.reading.commands.len() >= COMMAND_LIMIT || !self.charge(size.saturating_add(COMMAND_COST)) {
             self.reading.cut = true;
             return None;
         }
