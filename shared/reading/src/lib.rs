@@ -94,6 +94,7 @@ fn reading(summary: &Summary, findings: Findings) -> Reading {
     let unseen = hidden(summary.coverage.hidden_by_alternate_screen)
         .into_iter()
         .chain(not_taken_apart(findings.counts.cut))
+        .chain(no_session(header.is_none() && findings.counts.commands == 0))
         .collect::<Vec<_>>();
     Reading {
         bytes: summary.bytes,
@@ -123,6 +124,12 @@ fn not_taken_apart(count: u64) -> Option<Finding> {
         "A Command Was Too Long or Too Nested to Be Judged Whole",
         "T1027",
     )
+}
+
+/// Packed, in another encoding or empty: what stands under a session's name is not what the agent writes.
+fn no_session(is_none: bool) -> Option<Finding> {
+    let rule = "log-without-session";
+    unseen(u64::from(is_none), rule, "A Log Without a Session's First Line and Without a Command", "T1027")
 }
 
 fn unseen(count: u64, rule: &str, title: &str, technique: &str) -> Option<Finding> {
@@ -309,6 +316,25 @@ level: high
             let found: Vec<_> =
                 log.finish(&mut |_| {}).findings.into_iter().map(|finding| finding.rule).collect();
             assert_eq!(found, [expected], "{before}");
+        }
+    }
+
+    /// What stands under a session's name and is no log of one hides what was run as well as a log that is missing.
+    #[test]
+    fn what_is_no_log_of_a_session_is_told() {
+        let rules = rules();
+        let utf16: Vec<u8> = LOG.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        for (bytes, expected) in [
+            (&b""[..], vec!["log-without-session"]),
+            (b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03\xed\xbd\x07\x60", vec!["log-without-session"]),
+            (&utf16, vec!["log-without-session"]),
+            (b"sh-5.2$ id\r\r\nuid=0\r\r\nsh-5.2$ exit\r\r\n", vec![]),
+        ] {
+            let mut log = LogReader::new(&rules);
+            log.push(bytes, &mut |_| {});
+            let found: Vec<_> =
+                log.finish(&mut |_| {}).findings.into_iter().map(|finding| finding.rule).collect();
+            assert_eq!(found, expected, "{:?}", String::from_utf8_lossy(bytes));
         }
     }
 
