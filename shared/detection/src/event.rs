@@ -197,7 +197,7 @@ fn windows_image(command: &SimpleCommand) -> (String, String) {
 
 /// The same text with the paths that say nothing taken out: `//`, `/./`, `/x/../`.
 fn plain_paths(text: &str) -> Option<String> {
-    if !text.contains("//") && !text.contains("/./") && !text.contains("/../") {
+    if !has_detour(text) {
         return None;
     }
     let words: Vec<Cow<'_, str>> = text.split(' ').map(plain_path).collect();
@@ -205,9 +205,17 @@ fn plain_paths(text: &str) -> Option<String> {
     (plain != text).then_some(plain)
 }
 
+/// Whether `//`, `/./` or `/../` stands in a text: asked of every command, and nearly always denied.
+fn has_detour(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    memchr::memchr_iter(b'/', bytes).any(|at| {
+        let after = bytes.get(at.saturating_add(1)..).unwrap_or_default();
+        matches!(after, [b'/', ..] | [b'.', b'/', ..] | [b'.', b'.', b'/', ..])
+    })
+}
+
 fn plain_path(word: &str) -> Cow<'_, str> {
-    let has_detour = word.contains("//") || word.contains("/./") || word.contains("/../");
-    if !has_detour || word.contains("://") {
+    if !has_detour(word) || word.contains("://") {
         return Cow::Borrowed(word);
     }
     let mut parts: Vec<&str> = Vec::new();
