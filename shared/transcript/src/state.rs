@@ -71,6 +71,9 @@ pub(crate) struct State {
     pub(crate) commands: u64,
     /// Whether the line at `offset` is the rest of one that was cut.
     pub(crate) is_rest: bool,
+    /// Whether that one is a command line.
+    #[serde(default)]
+    pub(crate) is_command_rest: bool,
     /// Whether `offset` is behind a line feed.
     pub(crate) is_line_start: bool,
     /// Whether the lines at `offset` are a block of facts that PowerShell wrote.
@@ -79,6 +82,9 @@ pub(crate) struct State {
     marks: bool,
     /// Known prompts seen without a mark since the last mark.
     stray: u32,
+    /// How many times in a row, about, there was one between two marks.
+    #[serde(default)]
+    forged: u32,
     /// What the last command may have started.
     started: Starts,
     /// Whether lines were edited by a line editor, which shows what was typed ahead again.
@@ -151,10 +157,12 @@ impl State {
             coverage: Coverage::default(),
             commands: 0,
             is_rest: false,
+            is_command_rest: false,
             is_line_start: true,
             in_facts: false,
             marks: false,
             stray: 0,
+            forged: 0,
             started: Starts::Nothing,
             has_editor: false,
             leaves_rows: false,
@@ -259,14 +267,10 @@ impl State {
             Starts::Prompt if self.since == 0 => true,
             _ => {
                 self.stray += 1;
-                self.stray >= STRAY_LIMIT
+                self.coverage.outside_marks += u64::from(!recovered.text.is_empty());
+                self.stray + self.forged >= STRAY_LIMIT
             }
         }
-    }
-
-    /// Whether the last command started nothing, so that only known prompts are looked for.
-    pub(crate) fn marks_prompts(&self) -> bool {
-        self.marks
     }
 
     /// Takes a mark that held nothing, while something follows on its line: the mark is not to be trusted.
@@ -286,7 +290,11 @@ impl State {
     ) {
         let ran = ran && !recovered.is_cancelled();
         if marked {
-            self.stray = 0;
+            // Output that repeats a prompt does so now and then; a mark that is forged does so each time.
+            self.forged = match std::mem::take(&mut self.stray) {
+                0 => self.forged.saturating_sub(1),
+                _ => (self.forged + 1).min(STRAY_LIMIT),
+            };
             self.coverage.marked += 1;
         } else {
             self.coverage.unmarked += 1;
