@@ -20,7 +20,7 @@ use crate::prompt::{Openness, Split, Trust, continuation, ends_in_colon};
 use crate::region::{self, Recovered};
 use crate::screen::Screen;
 use crate::state::{Alternate, Format, Place, State};
-use crate::syntax::Syntax;
+use crate::syntax::{Syntax, is_known_command};
 
 use lookup::{Lookup, Waiting};
 
@@ -265,13 +265,26 @@ impl Reader {
             self.learn_from_edits(line);
             self.lookup.learn(&self.state);
         }
-        if !self.lookup.may_be_prompt(&self.state, data, line) {
-            return self.output(data, line.len(), see);
+        if self.lookup.may_be_prompt(&self.state, data, line)
+            && let Some(step) = self.prompt(data, line, is_end, see)
+        {
+            return step;
         }
-        match self.prompt(data, line, is_end, see) {
-            Some(step) => step,
-            None => self.output(data, line.len(), see),
+        if self.state.is_promptless
+            && let Some(step) = self.promptless(line, see)
+        {
+            return step;
         }
+        self.output(data, line.len(), see)
+    }
+
+    /// A line without a prompt that may be a command, by its name alone.
+    fn promptless(&mut self, line: &[u8], see: &mut See<'_>) -> Option<Step> {
+        let row = first_row(line);
+        is_known_command(row.trim()).then_some(())?;
+        let place = self.state.place();
+        self.state.take(Recovered::bare(row.trim().to_owned()), place, false, true, see);
+        Some(Step::Used(line.len()))
     }
 
     /// What goes on of a command line that was cut.
@@ -282,7 +295,7 @@ impl Reader {
         let mut flat = Vec::new();
         flatten(line, &mut flat);
         let text = String::from_utf8_lossy(&flat).trim().to_owned();
-        self.state.take(Recovered::rest(text), place, false, true, see);
+        self.state.take(Recovered::bare(text), place, false, true, see);
         Step::Used(line.len())
     }
 
@@ -551,7 +564,8 @@ impl Reader {
         let is_same = self.lookup.has_controls(rest, offset, length) == has_controls
             && !self.lookup.has_modes(rest, offset, length)
             && !line.starts_with(FOOTER)
-            && self.state.alternate != Alternate::Idle;
+            && self.state.alternate != Alternate::Idle
+            && !self.state.is_promptless;
         if self.state.format != Format::Terminal {
             return is_same.then_some(length);
         }

@@ -21,8 +21,8 @@ pub(crate) struct Recovered {
 }
 
 impl Recovered {
-    /// The rest of a command line that was cut.
-    pub(crate) fn rest(text: String) -> Self {
+    /// A line that has no prompt.
+    pub(crate) fn bare(text: String) -> Self {
         Self {
             prompt: String::new(),
             text,

@@ -10,7 +10,9 @@ use crate::header::{Footer, Header};
 use crate::piece::{Command, Confidence, Output, Piece, ShellKind};
 use crate::prompt::{Openness, Prompts, Trust, Unended, ends_in_colon, shape};
 use crate::region::Recovered;
-use crate::syntax::{Starts, Syntax, is_known_command, leaves_rows, starts, turns_echo_off};
+use crate::syntax::{
+    Prompting, Starts, Syntax, is_known_command, leaves_rows, prompting, starts, turns_echo_off,
+};
 use crate::width::Widths;
 
 /// Lines of output given with a command.
@@ -76,6 +78,9 @@ pub(crate) struct State {
     pub(crate) is_command_rest: bool,
     /// Whether `offset` is behind a line feed.
     pub(crate) is_line_start: bool,
+    /// Whether the last prompt was told to be hidden, and none came since.
+    #[serde(default)]
+    pub(crate) is_promptless: bool,
     /// Whether the lines at `offset` are a block of facts that PowerShell wrote.
     pub(crate) in_facts: bool,
     /// Whether the shell marks its prompts.
@@ -159,6 +164,7 @@ impl State {
             is_rest: false,
             is_command_rest: false,
             is_line_start: true,
+            is_promptless: false,
             in_facts: false,
             marks: false,
             stray: 0,
@@ -328,6 +334,7 @@ impl State {
             self.coverage.hidden_by_alternate_screen += 1;
         }
         self.marks = marked;
+        self.is_promptless &= recovered.prompt.is_empty();
         self.since = 0;
         self.upper_row = upper_row;
         let text = recovered.text.strip_suffix("^C").unwrap_or(&recovered.text).trim().to_owned();
@@ -363,6 +370,16 @@ impl State {
             self.started = starts(text);
             self.leaves_rows = leaves_rows(text);
             self.coverage.echo_off += u64::from(turns_echo_off(text));
+            match prompting(text) {
+                Prompting::Kept => {}
+                Prompting::Is(prompt) => {
+                    self.prompts.learn(&prompt, ShellKind::Posix, marked);
+                }
+                Prompting::Hidden => {
+                    self.coverage.promptless += 1;
+                    self.is_promptless = true;
+                }
+            }
         }
         let confidence = match recovered.trust {
             Trust::Guess => Confidence::Low,
