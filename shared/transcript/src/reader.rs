@@ -351,6 +351,8 @@ impl Reader {
         let start = bound.get(..last).and_then(|bytes| memchr::memrchr(b'\n', bytes)).map_or(0, |at| at + 1);
         if start > 0 && last > begin {
             let place = self.state.place();
+            let above = bound.get(begin + BEGIN.len()..start).unwrap_or_default();
+            self.state.coverage.outside_marks += u64::from(self.is_forged(above, false));
             self.show(bound.get(..start).unwrap_or_default(), place, see);
             return Step::Used(start);
         }
@@ -480,7 +482,7 @@ impl Reader {
         let place = self.state.place();
         let bytes = data.get(start..end).unwrap_or(data);
         // The wrapper ends an unfinished last line with a bare line feed.
-        let is_cut = !bytes.ends_with(b"\n") && data.len() > end;
+        let is_cut = end >= LINE_LIMIT && !bytes.ends_with(b"\n");
         let entered = is_cut
             || bytes.ends_with(b"\r\n")
             || (bytes.ends_with(b"\n") && !data.get(end..)?.starts_with(FOOTER));
@@ -509,10 +511,15 @@ impl Reader {
             self.show(data.get(..start).unwrap_or_default(), place, see);
             see(Piece::Output(Output { text: b"\n", line: place.line, offset: place.offset }));
         }
-        let below = bytes.get(line.len() - start..).unwrap_or_default();
+        let (first, below) = bytes.split_at(line.len().saturating_sub(start).min(bytes.len()));
+        let lost = lost_row(first, below, &recovered);
         let is_overdrawn = !recovered.prompt.trim().is_empty()
-            && memmem::find(below, recovered.prompt.trim_end().as_bytes()).is_some();
+            && memmem::find(below, recovered.prompt.trim().as_bytes()).is_some();
         self.state.coverage.overdrawn += u64::from(is_overdrawn);
+        // History puts one command in the place of another, too: that alone is no reason for doubt.
+        if let Some(row) = &lost {
+            self.show_lost(row.as_bytes(), place, false, see);
+        }
         if is_overdrawn || rendered.screen.is_cut {
             self.show_lost(&bytes, place, rendered.screen.is_cut, see);
         }
@@ -721,6 +728,18 @@ fn extent(
         }
     }
     Ok(end)
+}
+
+/// The row of a prompt before a line feed, if what was typed there is no longer part of the command in the end.
+fn lost_row(first: &[u8], below: &[u8], recovered: &Recovered) -> Option<String> {
+    if below.is_empty() {
+        return None;
+    }
+    let mut screen = Screen::new(0, PROMPT_BUDGET);
+    screen.write(first);
+    let row = screen.lines_from((0, 0)).into_iter().next()?;
+    let typed = row.get(recovered.prompt.len()..).unwrap_or_default().trim();
+    (!recovered.text.contains(typed)).then_some(row)
 }
 
 /// Whether a line draws what stood in the row of the prompt before, before it is edited.
