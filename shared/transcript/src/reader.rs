@@ -699,6 +699,9 @@ fn extent(
     let mut end = first;
     while end < LINE_LIMIT {
         let next = data.get(end..).unwrap_or_default();
+        if next.is_empty() && is_end {
+            break;
+        }
         if next.len() < LOOK_AHEAD && !is_end {
             return Err(Waiting::Length(end + LOOK_AHEAD));
         }

@@ -27,6 +27,8 @@ const COMMAND_LIMIT: usize = 64 * 1024;
 const LISTING_LIMIT: u64 = 400;
 /// Prompts that look like a marked one but are not marked, before they are believed: marks were turned off.
 const STRAY_LIMIT: u32 = 3;
+/// Marked lines without such a prompt that make up for one with it.
+const FORGED: u32 = 8;
 /// Commands within which a prompt must come a second time that the first line may have begun with: until then output
 /// may have been taken for prompts.
 const FIRST_WITHIN: u64 = 8;
@@ -87,7 +89,7 @@ pub(crate) struct State {
     marks: bool,
     /// Known prompts seen without a mark since the last mark.
     stray: u32,
-    /// How many times in a row, about, there was one between two marks.
+    /// How often lately there was one between two marks.
     #[serde(default)]
     forged: u32,
     /// What the last command may have started.
@@ -274,7 +276,7 @@ impl State {
             _ => {
                 self.stray += 1;
                 self.coverage.outside_marks += u64::from(!recovered.text.is_empty());
-                self.stray + self.forged >= STRAY_LIMIT
+                self.stray >= STRAY_LIMIT || self.forged >= (STRAY_LIMIT - 1) * FORGED
             }
         }
     }
@@ -299,7 +301,7 @@ impl State {
             // Output that repeats a prompt does so now and then; a mark that is forged does so each time.
             self.forged = match std::mem::take(&mut self.stray) {
                 0 => self.forged.saturating_sub(1),
-                _ => (self.forged + 1).min(STRAY_LIMIT),
+                _ => (self.forged + FORGED).min(STRAY_LIMIT * FORGED),
             };
             self.coverage.marked += 1;
         } else {

@@ -469,6 +469,13 @@ fn an_older_checkpoint_is_read() {
     // What was added since.
     state.remove("first").unwrap();
     state.remove("upper_row").unwrap();
+    state.remove("forged").unwrap();
+    state.remove("is_command_rest").unwrap();
+    state.remove("is_promptless").unwrap();
+    let coverage = state["coverage"].as_object_mut().unwrap();
+    for count in ["outside_marks", "overdrawn", "promptless"] {
+        coverage.remove(count).unwrap();
+    }
     state["pending"].as_object_mut().unwrap().remove("upper_row").unwrap();
     let widths = state["widths"].as_object_mut().unwrap();
     widths.remove("doubts").unwrap();
@@ -567,13 +574,18 @@ fn marks_that_are_turned_off_are_missed_only_at_first() {
 #[test]
 fn marks_that_a_program_writes_hide_no_command_for_long() {
     // Before each prompt, by `PROMPT_COMMAND`.
-    let forged = "\x1b[?2004hx\n\x1b[?2004l\r";
-    let body: String = (0..5).map(|number| format!("{forged}sh-4.2$ run{number}\nout\n")).collect();
-    for (name, before) in [("at the start of the row", ""), ("behind output", "text")] {
-        let body = body.replace("sh-4.2$", &format!("{before}sh-4.2$"));
+    for (name, forged, before, hidden) in [
+        ("at the start of the row", 1, "", 2),
+        ("behind output", 1, "text", 2),
+        ("many of them", 3, "", 3),
+        ("too many of them", 9, "", 5),
+    ] {
+        let forged = "\x1b[?2004hx\n\x1b[?2004l\r".repeat(forged);
+        let body: String =
+            (0..5).map(|number| format!("{forged}{before}sh-4.2$ run{number}\nout\n")).collect();
         let session = session(&format!("sh-4.2$ id\n{body}"));
         let found: Vec<&str> = ran(&session).into_iter().filter(|text| text.starts_with("run")).collect();
-        assert_eq!(found, ["run2", "run3", "run4"], "{name}");
+        assert_eq!(found, ["run0", "run1", "run2", "run3", "run4"].split_at(hidden).1, "{name}");
         assert!(session.output.contains("sh-4.2$ run0") && session.output.contains("sh-4.2$ run1"), "{name}");
         assert!(
             session.summary.coverage.outside_marks >= 2 && session.summary.coverage.is_doubtful(),
