@@ -12,7 +12,7 @@
 //! Known limits, each with a test:
 //! - a command without one of the strings is not seen in output;
 //! - after [`LINE_LIMIT`] picked lines the rest is counted, not read;
-//! - of a line, the first [`LINE_BYTES`] bytes are read.
+//! - of a line, the first [`LINE_BYTES`] bytes are read, and what stands around each of the strings further on.
 
 use aho_corasick::packed;
 use aho_corasick::{AhoCorasick, MatchKind};
@@ -23,8 +23,14 @@ pub const LINE_LIMIT: u64 = 20_000;
 /// How much of a picked line is read.
 pub const LINE_BYTES: usize = 4 * 1024;
 
+/// How much is read before and behind what was found further on in a line.
+const PART_BYTES: usize = 1024;
+
+/// No string of [`TELLING`] is longer.
+const LONGEST: usize = 32;
+
 /// How far into a line its prompt may reach.
-const PROMPT_BYTES: usize = 160;
+const PROMPT_BYTES: usize = 1024;
 
 /// Strings of which one stands in most dangerous command lines, and in few others.
 pub const TELLING: [&str; 48] = [
@@ -78,6 +84,14 @@ pub const TELLING: [&str; 48] = [
     "EncodedCommand",
 ];
 
+/// A line that may hold a dangerous command.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Picked<'t> {
+    line: &'t [u8],
+    /// Of a long line, what stands around the string that was found far from its start.
+    part: Option<&'t [u8]>,
+}
+
 /// Picks lines out of output.
 #[derive(Debug)]
 pub(crate) struct Picker {
@@ -108,8 +122,9 @@ impl Default for Picker {
 }
 
 impl Picker {
-    /// Calls `see` with each line that may hold a dangerous command, and its number within the text.
-    pub(crate) fn pick<'t>(&self, text: &'t [u8], see: &mut dyn FnMut(&'t [u8], u64)) {
+    /// Calls `see` with each line that may hold a dangerous command, and its number within the text. A long line comes
+    /// once for each part of it that may.
+    pub(crate) fn pick<'t>(&self, text: &'t [u8], see: &mut dyn FnMut(Picked<'t>, u64)) {
         let mut at = 0_usize;
         let mut counted = 0_usize;
         let mut line_number = 0_u64;
@@ -123,8 +138,26 @@ impl Picker {
                 u64::try_from(memchr::memchr_iter(b'\n', skipped).count()).unwrap_or(u64::MAX),
             );
             counted = start;
-            see(text.get(start..end).unwrap_or_default(), line_number);
-            at = end.saturating_add(1);
+            let line = text.get(start..end).unwrap_or_default();
+            let near = start.saturating_add(LINE_BYTES);
+            let is_near = found < near.saturating_sub(LONGEST);
+            let part_end = if is_near { near } else { found.saturating_add(PART_BYTES) }.min(end);
+            let part = (!is_near).then(|| {
+                let before = text.get(found.saturating_sub(PART_BYTES).max(start)..found).unwrap_or_default();
+                let separator =
+                    before.iter().rposition(|byte| matches!(byte, b';' | b'|' | b'&' | b'`' | b'('));
+                let length =
+                    separator.map_or(before.len(), |at| before.len().saturating_sub(at.saturating_add(1)));
+                text.get(found.saturating_sub(length)..part_end).unwrap_or_default()
+            });
+            see(Picked { line, part }, line_number);
+            // What is cut at the end of a part is found again.
+            let is_whole = part_end == end;
+            at = if is_whole {
+                end.saturating_add(1)
+            } else {
+                part_end.saturating_sub(LONGEST).max(found.saturating_add(1))
+            };
             if at >= text.len() {
                 return;
             }
@@ -146,8 +179,14 @@ impl Picker {
     }
 }
 
-/// The command in a line that looks like a prompt with a command after it, or like a shell's trace.
-pub(crate) fn command_of(line: &[u8]) -> Option<String> {
+/// The command in a line that looks like a prompt with a command after it, or like a shell's trace; of a long line the
+/// part of it that was picked.
+pub(crate) fn command_of(picked: Picked<'_>) -> Option<String> {
+    let command = command_in(picked.line)?;
+    Some(picked.part.map_or(command, |part| String::from_utf8_lossy(part).trim().to_owned()))
+}
+
+fn command_in(line: &[u8]) -> Option<String> {
     let line = line.get(..line.len().min(LINE_BYTES)).unwrap_or_default();
     let text = String::from_utf8_lossy(line);
     let text = text.trim_end();
@@ -191,7 +230,7 @@ mod tests {
             ("$", None),
             ("", None),
         ] {
-            assert_eq!(command_of(line.as_bytes()).as_deref(), expected, "{line}");
+            assert_eq!(command_in(line.as_bytes()).as_deref(), expected, "{line}");
         }
     }
 
@@ -200,7 +239,7 @@ mod tests {
         let text = b"one\n$ cat /etc/shadow\nthree\n\n# history -c; cat /etc/shadow\nlast /dev/tcp/";
         let mut picked = Vec::new();
         Picker::default().pick(text, &mut |line, number| {
-            picked.push((String::from_utf8_lossy(line).into_owned(), number));
+            picked.push((String::from_utf8_lossy(line.line).into_owned(), number));
         });
         let expected =
             [("$ cat /etc/shadow", 1), ("# history -c; cat /etc/shadow", 4), ("last /dev/tcp/", 5)];
@@ -208,10 +247,33 @@ mod tests {
     }
 
     #[test]
-    fn of_a_line_only_its_start_is_read() {
-        let near = format!("$ cat {} /etc/shadow", "a".repeat(LINE_BYTES - 100));
-        let far = format!("$ cat {} /etc/shadow", "a".repeat(LINE_BYTES));
-        assert!(command_of(near.as_bytes()).is_some_and(|command| command.ends_with("/etc/shadow")));
-        assert!(command_of(far.as_bytes()).is_some_and(|command| !command.contains("/etc/shadow")));
+    fn of_a_long_line_what_stands_around_each_string_is_read() {
+        let far = "a".repeat(3 * LINE_BYTES);
+        for (line, expected) in [
+            (
+                format!("$ cat {} /etc/shadow", "a".repeat(100)),
+                vec![format!("cat {} /etc/shadow", "a".repeat(100))],
+            ),
+            (format!("$ : {far};cat /etc/shadow"), vec!["cat /etc/shadow".to_owned()]),
+            // What is found at the start does not hide what comes later.
+            (
+                format!("$ : /etc/shadow;{far};history -c;{far};cat /etc/sudoers"),
+                vec![
+                    format!(": /etc/shadow;{}", "a".repeat(LINE_BYTES - 16)),
+                    format!("history -c;{}", "a".repeat(PART_BYTES - 11)),
+                    "cat /etc/sudoers".to_owned(),
+                ],
+            ),
+            (format!("{far};cat /etc/shadow"), Vec::new()),
+        ] {
+            let mut found = Vec::new();
+            Picker::default().pick(line.as_bytes(), &mut |picked, _| found.extend(command_of(picked)));
+            assert_eq!(found, expected, "{}", line.len());
+        }
+    }
+
+    #[test]
+    fn no_string_is_longer_than_is_read_again() {
+        assert!(TELLING.iter().all(|text| text.len() < LONGEST));
     }
 }

@@ -24,11 +24,19 @@ pub struct Coverage {
     pub abandoned: u64,
     /// Lines longer than the reader holds, cut into parts.
     pub cut_lines: u64,
+    /// Known prompts outside the marks of a shell that marks: output repeats them, or a mark is forged.
+    pub outside_marks: u64,
+    /// Prompts that were drawn over a command.
+    pub overdrawn: u64,
+    /// Commands that leave the shell without a prompt by which what is typed can be known.
+    pub promptless: u64,
 }
 
 impl Coverage {
     /// Whether something was seen that may have hidden a command.
     pub fn is_doubtful(&self) -> bool {
-        self.silent + self.echo_off + self.unterminated + self.hidden_by_alternate_screen + self.abandoned > 0
+        let hidden = self.silent + self.echo_off + self.unterminated + self.hidden_by_alternate_screen;
+        let lost = self.abandoned + self.cut_lines + self.outside_marks + self.overdrawn + self.promptless;
+        hidden + lost > 0
     }
 }

@@ -51,15 +51,21 @@ pub(crate) fn flatten(line: &[u8], out: &mut Vec<u8>) -> u64 {
 
 /// The first byte of a line that is seen.
 pub(crate) fn first_visible(line: &[u8]) -> Option<u8> {
-    let mut rest = line;
-    for _ in 0..32 {
-        match rest.first()? {
-            0x1b => rest = rest.get(escape(rest).0..)?,
-            b'\r' | 0x07 => rest = rest.get(1..)?,
-            byte => return Some(*byte),
-        }
+    line.get(before_visible(line)).copied()
+}
+
+/// How many bytes of a line come before the first that is seen.
+pub(crate) fn before_visible(line: &[u8]) -> usize {
+    let mut at = 0;
+    while let Some(rest) = line.get(at..) {
+        at += match rest.first() {
+            Some(0x1b) => escape(rest).0,
+            Some(b'\n' | b'\t' | 0x08) => break,
+            Some(0..0x20) => 1,
+            _ => break,
+        };
     }
-    None
+    at.min(line.len())
 }
 
 /// Removes the starts of control strings that have no end, so that a terminal shows what they would hide.

@@ -16,7 +16,7 @@ use crate::syntax::is_known_command;
 /// Prompts kept at once.
 const KNOWN_LIMIT: usize = 32;
 /// Characters that a prompt can have.
-const LENGTH_LIMIT: usize = 160;
+const LENGTH_LIMIT: usize = 1024;
 /// How often a prompt without a sign is seen before no others are looked for.
 const SURE: u32 = 3;
 /// Rows kept to find out what they begin with.
@@ -175,9 +175,11 @@ impl Prompts {
             .map_or_else(|| shape(prompt), |form| form.shape);
         let is_new = !self.known.is_empty() && self.known.iter().all(|known| known.shape != shape);
         if self.known.len() >= KNOWN_LIMIT {
-            let oldest =
-                self.known.iter().enumerate().min_by_key(|(_, known)| known.seen).map(|(index, _)| index);
-            if let Some(oldest) = oldest {
+            // One of which another has the shape is still known by that.
+            let is_only =
+                |known: &Known| self.known.iter().filter(|other| other.shape == known.shape).count() == 1;
+            let oldest = self.known.iter().enumerate().min_by_key(|(_, known)| (is_only(known), known.seen));
+            if let Some(oldest) = oldest.map(|(index, _)| index) {
                 self.known.swap_remove(oldest);
             }
         }

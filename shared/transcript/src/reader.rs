@@ -12,15 +12,15 @@ use memchr::{memchr, memmem};
 
 use crate::checkpoint::{Checkpoint, CheckpointError};
 use crate::coverage::Coverage;
-use crate::flatten::{first_visible, flatten, without_unterminated};
+use crate::flatten::{before_visible, first_visible, flatten, without_unterminated};
 use crate::header::{FOOTER, Footer, HEADER, Header};
 use crate::piece::{Output, Piece, ShellKind};
 use crate::powershell;
 use crate::prompt::{Openness, Split, Trust, continuation, ends_in_colon};
-use crate::region;
+use crate::region::{self, Recovered};
 use crate::screen::Screen;
 use crate::state::{Alternate, Format, Place, State};
-use crate::syntax::Syntax;
+use crate::syntax::{Syntax, is_known_command};
 
 use lookup::{Lookup, Waiting};
 
@@ -224,8 +224,16 @@ impl Reader {
 
     /// A line that a terminal was sent, and the lines that belong to it.
     fn terminal(&mut self, data: &[u8], line: &[u8], is_end: bool, see: &mut See<'_>) -> Step {
+        if self.state.is_rest && self.state.is_command_rest {
+            return self.command_rest(line, see);
+        }
         if self.state.is_rest {
-            return self.output(data, line.len(), see);
+            let is_prompt = self.lookup.may_be_prompt(&self.state, data, line);
+            let step = if is_prompt { self.prompt(data, line, is_end, see) } else { None };
+            return match step {
+                Some(step) => step,
+                None => self.output(data, line.len(), see),
+            };
         }
         let has_controls = self.lookup.has_controls(data, self.state.offset, line.len());
         let has_modes = self.lookup.has_modes(data, self.state.offset, line.len());
@@ -257,13 +265,38 @@ impl Reader {
             self.learn_from_edits(line);
             self.lookup.learn(&self.state);
         }
-        if !self.lookup.may_be_prompt(&self.state, data, line) {
-            return self.output(data, line.len(), see);
+        if self.lookup.may_be_prompt(&self.state, data, line)
+            && let Some(step) = self.prompt(data, line, is_end, see)
+        {
+            return step;
         }
-        match self.prompt(data, line, is_end, see) {
-            Some(step) => step,
-            None => self.output(data, line.len(), see),
+        if self.state.is_promptless
+            && let Some(step) = self.promptless(line, see)
+        {
+            return step;
         }
+        self.output(data, line.len(), see)
+    }
+
+    /// A line without a prompt that may be a command, by its name alone.
+    fn promptless(&mut self, line: &[u8], see: &mut See<'_>) -> Option<Step> {
+        let row = first_row(line);
+        is_known_command(row.trim()).then_some(())?;
+        let place = self.state.place();
+        self.state.take(Recovered::bare(row.trim().to_owned()), place, false, true, see);
+        Some(Step::Used(line.len()))
+    }
+
+    /// What goes on of a command line that was cut.
+    fn command_rest(&mut self, line: &[u8], see: &mut See<'_>) -> Step {
+        let place = self.state.place();
+        self.state.is_rest = !line.ends_with(b"\n");
+        self.state.is_command_rest = self.state.is_rest;
+        let mut flat = Vec::new();
+        flatten(line, &mut flat);
+        let text = String::from_utf8_lossy(&flat).trim().to_owned();
+        self.state.take(Recovered::bare(text), place, false, true, see);
+        Step::Used(line.len())
     }
 
     /// Whether the screen changes before the mark.
@@ -288,7 +321,7 @@ impl Reader {
     /// Whether a known prompt follows the mark.
     fn shows_known_prompt(&self, line: &[u8], begin: usize) -> bool {
         let rest = line.get(begin + BEGIN.len()..).unwrap_or_default();
-        let row = first_row(rest);
+        let row = first_row(rest.get(..PROMPT_WITHIN).unwrap_or(rest));
         self.state.prompts.split(&row, Openness::Closed).is_some_and(|split| split.trust == Trust::Known)
     }
 
@@ -301,7 +334,10 @@ impl Reader {
             Some(end) => (end, true),
             None if bound.len() >= REGION_LIMIT => {
                 self.state.coverage.abandoned += 1;
-                return self.output(data, line.len(), see);
+                let is_command = self.shows_known_prompt(line, begin);
+                let step = self.output(data, line.len(), see);
+                self.state.is_command_rest = self.state.is_rest && is_command;
+                return step;
             }
             None if is_end => (memmem::rfind(data, b"\nScript done on ").unwrap_or(data.len()), false),
             None => {
@@ -315,6 +351,8 @@ impl Reader {
         let start = bound.get(..last).and_then(|bytes| memchr::memrchr(b'\n', bytes)).map_or(0, |at| at + 1);
         if start > 0 && last > begin {
             let place = self.state.place();
+            let above = bound.get(begin + BEGIN.len()..start).unwrap_or_default();
+            self.state.coverage.outside_marks += u64::from(self.is_forged(above, false));
             self.show(bound.get(..start).unwrap_or_default(), place, see);
             return Step::Used(start);
         }
@@ -329,7 +367,9 @@ impl Reader {
                 }
                 return Step::Used(used);
             };
-            if first_row(rest.get(..length).unwrap_or_default()).trim().is_empty() {
+            // Many such marks can stand on one line: of each, so much is looked at.
+            let follows = rest.get(..length.min(PROMPT_WITHIN)).unwrap_or_default();
+            if first_row(follows).trim().is_empty() {
                 return Step::Used(used);
             }
             if rest.get(..length).is_none_or(|rest| memmem::find(rest, BEGIN).is_none()) {
@@ -339,9 +379,45 @@ impl Reader {
         }
         let prefix = bound.get(..last).unwrap_or_default();
         let body = bound.get(last + BEGIN.len()..end).unwrap_or_default();
+        if self.is_forged(body, ran) {
+            let place = self.state.place();
+            self.show(prefix, place, see);
+            self.state.coverage.outside_marks += 1;
+            self.state.doubt_marks();
+            return Step::Used(last + BEGIN.len());
+        }
         let used = if ran { end + END.len() } else { end };
         self.marked(prefix, body, ran, see);
         Step::Used(used)
+    }
+
+    /// Whether more than one line was entered between two marks, each at a known prompt: a program wrote the marks. A
+    /// line editor draws the prompt again too, with what was typed so far.
+    fn is_forged(&self, body: &[u8], ran: bool) -> bool {
+        let mut entered: Option<String> = None;
+        for line in body.split_inclusive(|byte| *byte == b'\n') {
+            let unseen = line.get(..before_visible(line)).unwrap_or_default();
+            let is_drawn_again = memmem::find(unseen, b"\x1b[A").is_some();
+            let row = if self.lookup.begins_as_prompt(line) && !is_drawn_again {
+                first_row(line)
+            } else {
+                String::new()
+            };
+            let split = self.state.prompts.split(&row, Openness::Closed);
+            if split.is_some_and(|split| split.trust == Trust::Known) {
+                if entered.as_ref().is_some_and(|entered| !draws(line, entered)) {
+                    return true;
+                }
+                entered = Some(row.trim().to_owned());
+            } else if !ran
+                && entered.is_some()
+                && !line.starts_with(b"\r")
+                && before_visible(line) < line.len()
+            {
+                return true;
+            }
+        }
+        false
     }
 
     fn marked(&mut self, prefix: &[u8], body: &[u8], ran: bool, see: &mut See<'_>) {
@@ -362,6 +438,9 @@ impl Reader {
         for row in recovered.before.iter().chain(&recovered.others) {
             see(Piece::Output(Output { text: row.as_bytes(), line: place.line, offset: place.offset }));
             see(Piece::Output(Output { text: b"\n", line: place.line, offset: place.offset }));
+        }
+        if rendered.screen.is_cut {
+            self.show_lost(&body, place, true, see);
         }
         self.state.take(recovered, place, true, ran, see);
     }
@@ -386,7 +465,14 @@ impl Reader {
         }
         let skipped = split.as_ref().map_or(0, |split| split.end);
         let width = self.state.widths.likeliest();
-        let end = match extent(data, start, line.len(), (skipped, width), is_end) {
+        let prompts = &self.state.prompts;
+        let is_entered = |row: &str| {
+            let split = prompts.split(row, Openness::Closed);
+            split.is_some_and(|split| {
+                is_sure(&split) && !row.get(split.end..).unwrap_or_default().trim().is_empty()
+            })
+        };
+        let end = match extent(data, start, line.len(), (skipped, width), is_end, &is_entered) {
             Ok(end) => end,
             Err(waiting) => {
                 self.lookup.waiting = Some((self.state.offset, waiting));
@@ -396,8 +482,10 @@ impl Reader {
         let place = self.state.place();
         let bytes = data.get(start..end).unwrap_or(data);
         // The wrapper ends an unfinished last line with a bare line feed.
-        let entered =
-            bytes.ends_with(b"\r\n") || (bytes.ends_with(b"\n") && !data.get(end..)?.starts_with(FOOTER));
+        let is_cut = end >= LINE_LIMIT && !bytes.ends_with(b"\n");
+        let entered = is_cut
+            || bytes.ends_with(b"\r\n")
+            || (bytes.ends_with(b"\n") && !data.get(end..)?.starts_with(FOOTER));
         let bytes = self.without_unterminated(without_line_end(bytes));
         let Some(rendered) = self.state.widths.render(&[], &bytes, &self.state.prompts) else {
             self.state.coverage.abandoned += 1;
@@ -408,7 +496,13 @@ impl Reader {
             Some(length) if split.as_ref().is_none_or(|split| split.trust < Trust::Known) => {
                 region::continued(&rendered, length)
             }
-            _ => region::unmarked(&self.state.prompts, &rendered, open)?,
+            _ => match region::unmarked(&self.state.prompts, &rendered, open) {
+                Some(recovered) => recovered,
+                None => {
+                    self.state.coverage.overdrawn += u64::from(end > line.len());
+                    return None;
+                }
+            },
         };
         if !recovered.continues && !self.state.believes(&recovered) {
             return None;
@@ -417,8 +511,25 @@ impl Reader {
             self.show(data.get(..start).unwrap_or_default(), place, see);
             see(Piece::Output(Output { text: b"\n", line: place.line, offset: place.offset }));
         }
+        let (first, below) = bytes.split_at(line.len().saturating_sub(start).min(bytes.len()));
+        let lost = lost_row(first, below, &recovered);
+        let is_overdrawn = !recovered.prompt.trim().is_empty()
+            && memmem::find(below, recovered.prompt.trim().as_bytes()).is_some();
+        self.state.coverage.overdrawn += u64::from(is_overdrawn);
+        // History puts one command in the place of another, too: that alone is no reason for doubt.
+        if let Some(row) = &lost {
+            self.show_lost(row.as_bytes(), place, false, see);
+        }
+        if is_overdrawn || rendered.screen.is_cut {
+            self.show_lost(&bytes, place, rendered.screen.is_cut, see);
+        }
         self.state.has_editor |= has_editor;
         self.state.take(recovered, place, false, entered, see);
+        if is_cut {
+            self.state.is_rest = true;
+            self.state.is_command_rest = true;
+            self.state.coverage.cut_lines += 1;
+        }
         Some(Step::Used(end))
     }
 
@@ -460,7 +571,8 @@ impl Reader {
         let is_same = self.lookup.has_controls(rest, offset, length) == has_controls
             && !self.lookup.has_modes(rest, offset, length)
             && !line.starts_with(FOOTER)
-            && self.state.alternate != Alternate::Idle;
+            && self.state.alternate != Alternate::Idle
+            && !self.state.is_promptless;
         if self.state.format != Format::Terminal {
             return is_same.then_some(length);
         }
@@ -516,6 +628,15 @@ impl Reader {
         self.lookup.flat = flat;
     }
 
+    /// Gives the text of a region as output too: a part of it is not in the command.
+    fn show_lost(&mut self, bytes: &[u8], place: Place, is_cut: bool, see: &mut See<'_>) {
+        self.state.coverage.abandoned += u64::from(is_cut);
+        let mut flat = Vec::new();
+        flatten(bytes, &mut flat);
+        flat.push(b'\n');
+        see(Piece::Output(Output { text: &flat, line: place.line, offset: place.offset }));
+    }
+
     fn note(&mut self, line: &[u8], see: &mut See<'_>) {
         if !line.trim_ascii().is_empty() {
             self.state.note(line, see);
@@ -541,8 +662,16 @@ impl Default for Reader {
 
 /// The row that the first bytes of a line show, before any width is known: up to where the cursor first returned.
 fn first_row(line: &[u8]) -> String {
-    let line = line.get(..PROMPT_WITHIN).unwrap_or(line);
-    let visible = line.iter().position(|byte| *byte > b' ').unwrap_or(line.len());
+    let mut visible = 0;
+    while let Some(rest) = line.get(visible..) {
+        let unseen = before_visible(rest);
+        let blanks = rest.iter().skip(unseen).take_while(|byte| byte.is_ascii_whitespace()).count();
+        visible += unseen + blanks;
+        if blanks == 0 {
+            break;
+        }
+    }
+    let line = line.get(..visible + PROMPT_WITHIN).unwrap_or(line);
     let end = memchr(b'\r', line.get(visible..).unwrap_or_default()).map_or(line.len(), |at| visible + at);
     let line = line.get(..end).unwrap_or(line);
     let mut screen = Screen::new(0, PROMPT_BUDGET);
@@ -556,36 +685,86 @@ fn first_row(line: &[u8]) -> String {
 /// How far the region of a prompt goes that is not marked. A line editor moves down with a line feed, and then to the
 /// right or up, or clears the row: output does not begin so.
 ///
-/// `layout` is the length of the prompt and the likeliest width.
+/// `layout` is the length of the prompt and the likeliest width. A known prompt with another
+/// text right at the start of a line ends the region, even behind movements of the cursor: a program can print those to
+/// hide a command.
 fn extent(
     data: &[u8],
     start: usize,
     first: usize,
     layout: (usize, usize),
     is_end: bool,
+    is_entered: &dyn Fn(&str) -> bool,
 ) -> Result<usize, Waiting> {
     let mut end = first;
     while end < LINE_LIMIT {
         let next = data.get(end..).unwrap_or_default();
+        if next.is_empty() && is_end {
+            break;
+        }
         if next.len() < LOOK_AHEAD && !is_end {
             return Err(Waiting::Length(end + LOOK_AHEAD));
         }
         let is_row =
             next.starts_with(b"\r") && next.get(1).is_some_and(|byte| !matches!(byte, b'\r' | b'\n'));
         let drawn = data.get(start..end).unwrap_or_default();
+        if end == first && is_edit(next) && !has_rows_below(drawn, layout) {
+            break;
+        }
         let goes_on = is_edit(next) || (is_row && is_open(drawn, layout)) || is_above_end(drawn, layout.1);
         if !goes_on {
             break;
         }
         let bound = data.get(end..data.len().min(LINE_LIMIT)).unwrap_or_default();
-        match memchr(b'\n', bound) {
-            Some(at) => end += at + 1,
+        let length = memchr(b'\n', bound).map(|at| at + 1);
+        if let Some(line) = length.and_then(|length| bound.get(..length))
+            && is_entered(&first_row(line))
+            && !is_drawn_again(line, drawn, layout.1)
+        {
+            break;
+        }
+        match length {
+            Some(length) => end += length,
             None if is_end && data.len() < LINE_LIMIT => end = data.len(),
             None if data.len() >= LINE_LIMIT => break,
             None => return Err(Waiting::Line(data.len())),
         }
     }
     Ok(end)
+}
+
+/// The row of a prompt before a line feed, if what was typed there is no longer part of the command in the end.
+fn lost_row(first: &[u8], below: &[u8], recovered: &Recovered) -> Option<String> {
+    if below.is_empty() {
+        return None;
+    }
+    let mut screen = Screen::new(0, PROMPT_BUDGET);
+    screen.write(first);
+    let row = screen.lines_from((0, 0)).into_iter().next()?;
+    let typed = row.get(recovered.prompt.len()..).unwrap_or_default().trim();
+    (!recovered.text.contains(typed)).then_some(row)
+}
+
+/// Whether a line draws what stood in the row of the prompt before, before it is edited.
+fn is_drawn_again(line: &[u8], drawn: &[u8], width: usize) -> bool {
+    let mut screen = Screen::new(width, PROMPT_BUDGET);
+    screen.write(drawn.get(..PROMPT_WITHIN).unwrap_or(drawn));
+    let rows = screen.lines_from((0, 0));
+    rows.first().is_some_and(|row| draws(line, row.trim()))
+}
+
+/// Whether a line begins with a text, before it is edited.
+fn draws(line: &[u8], text: &str) -> bool {
+    let typed = line.get(..memchr(0x08, line).unwrap_or(line.len())).unwrap_or_default();
+    let mut drawn = Vec::new();
+    flatten(typed, &mut drawn);
+    String::from_utf8_lossy(&drawn).trim_start().starts_with(text)
+}
+
+/// Whether a line editor may have gone on below the first line: it came back up from there, or the command is open.
+/// A program that moves the cursor like an editor does so below a command that was entered.
+fn has_rows_below(drawn: &[u8], layout: (usize, usize)) -> bool {
+    memmem::find(drawn, b"\x1b[A").is_some() || is_open(drawn, layout)
 }
 
 /// Whether what was drawn so far is a command that goes on below: history holds the rows of a command together.

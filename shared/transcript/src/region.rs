@@ -21,6 +21,19 @@ pub(crate) struct Recovered {
 }
 
 impl Recovered {
+    /// A line that has no prompt.
+    pub(crate) fn bare(text: String) -> Self {
+        Self {
+            prompt: String::new(),
+            text,
+            kind: ShellKind::Unknown,
+            trust: Trust::Guess,
+            continues: false,
+            before: Vec::new(),
+            others: Vec::new(),
+        }
+    }
+
     /// Whether the line was given up with Ctrl-C.
     pub(crate) fn is_cancelled(&self) -> bool {
         self.text.ends_with("^C")

@@ -11,7 +11,7 @@ use vte::{Params, Parser, Perform};
 
 /// Rows of a screen beyond this are not kept.
 const ROW_LIMIT: usize = 1024;
-/// Columns of a row beyond this are not kept.
+/// Columns beyond this are reached by writing alone: to go there costs an attacker nothing.
 const COLUMN_LIMIT: usize = 16 * 1024;
 /// Blanks before the right edge that were not typed.
 const CLEARED: usize = 8;
@@ -53,6 +53,8 @@ pub(crate) struct Screen {
     pub(crate) is_cleared: bool,
     /// Whether the cursor was sent further than a row is long.
     pub(crate) is_exceeded: bool,
+    /// Whether something that was written found no place.
+    pub(crate) is_cut: bool,
     /// The text before the cursor first moved up. Until then all widths show the same, or a mistake is seen.
     pub(crate) before_up: Option<String>,
     /// The row of the prompt's last line: an editor never goes above it.
@@ -209,7 +211,13 @@ impl Screen {
 
     fn put(&mut self, character: char) {
         let columns = columns_of(character);
-        if columns == 0 || self.column >= COLUMN_LIMIT || self.is_exhausted() {
+        if columns == 0 {
+            return;
+        }
+        let is_far = self.column >= COLUMN_LIMIT;
+        let is_out = is_far && self.rows.get(self.row).is_none_or(|row| row.cells.len() < self.column);
+        if is_out || self.is_exhausted() {
+            self.is_cut = true;
             return;
         }
         self.judge_return(character);
@@ -374,15 +382,17 @@ impl Screen {
     fn insert(&mut self, count: usize) {
         let width = if self.width > 0 { self.width } else { COLUMN_LIMIT };
         let count = count.min(width);
-        let mut moved = 0;
+        let (mut moved, mut cut) = (0, false);
         self.edit(|row, column| {
             if row.cells.len() < column {
                 row.cells.resize(column, ' ');
             }
             moved = row.cells.len() - column + count;
             row.cells.splice(column..column, std::iter::repeat_n(' ', count));
+            cut = row.cells.iter().skip(width).any(|cell| *cell != ' ');
             row.cells.truncate(width);
         });
+        self.is_cut |= cut && self.width == 0;
         self.work += moved as u64;
     }
 

@@ -10,7 +10,9 @@ use crate::header::{Footer, Header};
 use crate::piece::{Command, Confidence, Output, Piece, ShellKind};
 use crate::prompt::{Openness, Prompts, Trust, Unended, ends_in_colon, shape};
 use crate::region::Recovered;
-use crate::syntax::{Starts, Syntax, is_known_command, leaves_rows, starts, turns_echo_off};
+use crate::syntax::{
+    Prompting, Starts, Syntax, is_known_command, leaves_rows, prompting, starts, turns_echo_off,
+};
 use crate::width::Widths;
 
 /// Lines of output given with a command.
@@ -25,6 +27,8 @@ const COMMAND_LIMIT: usize = 64 * 1024;
 const LISTING_LIMIT: u64 = 400;
 /// Prompts that look like a marked one but are not marked, before they are believed: marks were turned off.
 const STRAY_LIMIT: u32 = 3;
+/// Marked lines without such a prompt that make up for one with it.
+const FORGED: u32 = 8;
 /// Commands within which a prompt must come a second time that the first line may have begun with: until then output
 /// may have been taken for prompts.
 const FIRST_WITHIN: u64 = 8;
@@ -71,14 +75,23 @@ pub(crate) struct State {
     pub(crate) commands: u64,
     /// Whether the line at `offset` is the rest of one that was cut.
     pub(crate) is_rest: bool,
+    /// Whether that one is a command line.
+    #[serde(default)]
+    pub(crate) is_command_rest: bool,
     /// Whether `offset` is behind a line feed.
     pub(crate) is_line_start: bool,
+    /// Whether the last prompt was told to be hidden, and none came since.
+    #[serde(default)]
+    pub(crate) is_promptless: bool,
     /// Whether the lines at `offset` are a block of facts that PowerShell wrote.
     pub(crate) in_facts: bool,
     /// Whether the shell marks its prompts.
     marks: bool,
     /// Known prompts seen without a mark since the last mark.
     stray: u32,
+    /// How often lately there was one between two marks.
+    #[serde(default)]
+    forged: u32,
     /// What the last command may have started.
     started: Starts,
     /// Whether lines were edited by a line editor, which shows what was typed ahead again.
@@ -151,10 +164,13 @@ impl State {
             coverage: Coverage::default(),
             commands: 0,
             is_rest: false,
+            is_command_rest: false,
             is_line_start: true,
+            is_promptless: false,
             in_facts: false,
             marks: false,
             stray: 0,
+            forged: 0,
             started: Starts::Nothing,
             has_editor: false,
             leaves_rows: false,
@@ -259,14 +275,10 @@ impl State {
             Starts::Prompt if self.since == 0 => true,
             _ => {
                 self.stray += 1;
-                self.stray >= STRAY_LIMIT
+                self.coverage.outside_marks += u64::from(!recovered.text.is_empty());
+                self.stray >= STRAY_LIMIT || self.forged >= (STRAY_LIMIT - 1) * FORGED
             }
         }
-    }
-
-    /// Whether the last command started nothing, so that only known prompts are looked for.
-    pub(crate) fn marks_prompts(&self) -> bool {
-        self.marks
     }
 
     /// Takes a mark that held nothing, while something follows on its line: the mark is not to be trusted.
@@ -286,7 +298,11 @@ impl State {
     ) {
         let ran = ran && !recovered.is_cancelled();
         if marked {
-            self.stray = 0;
+            // Output that repeats a prompt does so now and then; a mark that is forged does so each time.
+            self.forged = match std::mem::take(&mut self.stray) {
+                0 => self.forged.saturating_sub(1),
+                _ => (self.forged + FORGED).min(STRAY_LIMIT * FORGED),
+            };
             self.coverage.marked += 1;
         } else {
             self.coverage.unmarked += 1;
@@ -320,6 +336,7 @@ impl State {
             self.coverage.hidden_by_alternate_screen += 1;
         }
         self.marks = marked;
+        self.is_promptless &= recovered.prompt.is_empty();
         self.since = 0;
         self.upper_row = upper_row;
         let text = recovered.text.strip_suffix("^C").unwrap_or(&recovered.text).trim().to_owned();
@@ -355,6 +372,16 @@ impl State {
             self.started = starts(text);
             self.leaves_rows = leaves_rows(text);
             self.coverage.echo_off += u64::from(turns_echo_off(text));
+            match prompting(text) {
+                Prompting::Kept => {}
+                Prompting::Is(prompt) => {
+                    self.prompts.learn(&prompt, ShellKind::Posix, marked);
+                }
+                Prompting::Hidden => {
+                    self.coverage.promptless += 1;
+                    self.is_promptless = true;
+                }
+            }
         }
         let confidence = match recovered.trust {
             Trust::Guess => Confidence::Low,

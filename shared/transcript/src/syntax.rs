@@ -78,6 +78,72 @@ pub(crate) fn turns_echo_off(text: &str) -> bool {
     })
 }
 
+/// What a command line does to the prompt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Prompting {
+    /// Nothing that hides it.
+    Kept,
+    /// It is this text from now on.
+    Is(String),
+    /// Nothing tells it any more: it is empty, has no usual sign, or goes elsewhere.
+    Hidden,
+}
+
+/// What a command line does to the prompt, by its last part that does something.
+pub(crate) fn prompting(text: &str) -> Prompting {
+    let assigned = text.rfind("PS1=").filter(|at| {
+        text.get(..*at)
+            .is_some_and(|before| before.is_empty() || before.ends_with([' ', '\n', ';', '&', '|']))
+    });
+    if let Some(value) = assigned.and_then(|at| text.get(at + 4..)) {
+        return of_value(&first_word(value));
+    }
+    let parts: Vec<&str> = text.split(['\n', ';', '|', '&']).map(str::trim).collect();
+    let sent = text.split(['\n', ';', '|']).any(|part| {
+        let Some((command, target)) = part.split_once("2>") else { return false };
+        let mut words = command.split_whitespace();
+        let is_shell = starts_simple(command) == Starts::Shell && !command.contains("ssh");
+        let is_own = words.next() == Some("exec") && words.next().is_none();
+        (is_shell || is_own) && !target.starts_with("&1")
+    });
+    // `cat | sh` hands on what is typed.
+    let fed = matches!(parts.as_slice(), [first, .., last]
+        if text.contains('|') && matches!(*first, "cat" | "tee") && starts_simple(last) == Starts::Shell);
+    if sent || fed { Prompting::Hidden } else { Prompting::Kept }
+}
+
+/// The value of an assignment, without its quotes.
+fn first_word(text: &str) -> String {
+    let mut quote = None;
+    let mut word = String::new();
+    for character in text.chars() {
+        match (quote, character) {
+            (None, '\'' | '"') => quote = Some(character),
+            (Some(open), _) if open == character => quote = None,
+            (None, ' ' | ';' | '&' | '|' | '\n') => break,
+            _ => word.push(character),
+        }
+    }
+    word
+}
+
+fn of_value(value: &str) -> Prompting {
+    let is_variable = value.contains(['\\', '$', '`', '%']);
+    if !is_variable && value.chars().count() > 1 && !value.trim().is_empty() {
+        return Prompting::Is(value.to_owned());
+    }
+    let ends = |sign: char| {
+        value.char_indices().filter(|(_, found)| *found == sign).any(|(at, _)| {
+            let next = value.get(at + sign.len_utf8()..).and_then(|rest| rest.chars().next());
+            next.is_none_or(|next| matches!(next, ' ' | '\\' | '%'))
+        })
+    };
+    // One that refers to another, such as `(env) $PS1`, has the sign of that.
+    let has_sign =
+        value.contains("PS1") || ['$', '#', '%', '>', '❯', '➜', 'λ', '»', ':'].into_iter().any(ends);
+    if has_sign { Prompting::Kept } else { Prompting::Hidden }
+}
+
 /// Whether a command line runs something that prints what it is given, with or without an end of the row.
 pub(crate) fn leaves_rows(text: &str) -> bool {
     const PROGRAMS: [&str; 14] = [

@@ -469,6 +469,13 @@ fn an_older_checkpoint_is_read() {
     // What was added since.
     state.remove("first").unwrap();
     state.remove("upper_row").unwrap();
+    state.remove("forged").unwrap();
+    state.remove("is_command_rest").unwrap();
+    state.remove("is_promptless").unwrap();
+    let coverage = state["coverage"].as_object_mut().unwrap();
+    for count in ["outside_marks", "overdrawn", "promptless"] {
+        coverage.remove(count).unwrap();
+    }
     state["pending"].as_object_mut().unwrap().remove("upper_row").unwrap();
     let widths = state["widths"].as_object_mut().unwrap();
     widths.remove("doubts").unwrap();
@@ -562,6 +569,146 @@ fn marks_that_are_turned_off_are_missed_only_at_first() {
     let session = session(&body);
     assert_eq!(ran(&session), ["./off", "run2", "run3", "run4"]);
     assert!(session.output.contains("run0") && session.output.contains("run1"));
+}
+
+#[test]
+fn marks_that_a_program_writes_hide_no_command_for_long() {
+    // Before each prompt, by `PROMPT_COMMAND`.
+    for (name, forged, before, hidden) in [
+        ("at the start of the row", 1, "", 2),
+        ("behind output", 1, "text", 2),
+        ("many of them", 3, "", 3),
+        ("too many of them", 9, "", 5),
+    ] {
+        let forged = "\x1b[?2004hx\n\x1b[?2004l\r".repeat(forged);
+        let body: String =
+            (0..5).map(|number| format!("{forged}{before}sh-4.2$ run{number}\nout\n")).collect();
+        let session = session(&format!("sh-4.2$ id\n{body}"));
+        let found: Vec<&str> = ran(&session).into_iter().filter(|text| text.starts_with("run")).collect();
+        assert_eq!(found, ["run0", "run1", "run2", "run3", "run4"].split_at(hidden).1, "{name}");
+        assert!(session.output.contains("sh-4.2$ run0") && session.output.contains("sh-4.2$ run1"), "{name}");
+        assert!(
+            session.summary.coverage.outside_marks >= 2 && session.summary.coverage.is_doubtful(),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn a_mark_without_an_end_hides_no_command() {
+    for (name, body) in [
+        ("on a line of its own", "sh-4.2$ printf x\n\x1b[?2004h\nsh-4.2$ id\nuid=0\nsh-4.2$ ls\n"),
+        ("before the prompt", "sh-4.2$ printf x\n\x1b[?2004hsh-4.2$ id\nuid=0\nsh-4.2$ ls\n"),
+        ("ended later", "sh-4.2$ printf x\n\x1b[?2004hsh-4.2$ id\nuid=0\nsh-4.2$ ls\n\x1b[?2004l\n"),
+    ] {
+        let session = session(body);
+        assert_eq!(ran(&session), ["printf x", "id", "ls"], "{name}");
+        assert_eq!(session.summary.coverage.outside_marks, 1, "{name}");
+    }
+    // Another mark comes first: what stands between them is output.
+    let session = session(&format!(
+        "sh-4.2$ printf x\n\x1b[?2004hsh-4.2$ id\nuid=0\nsh-4.2$ ls\n{}",
+        region("sh-4.2$ exit")
+    ));
+    assert_eq!(ran(&session), ["printf x", "exit"]);
+    assert!(session.output.contains("sh-4.2$ id") && session.summary.coverage.is_doubtful());
+    // What completes a word is listed below it, and the line is drawn again.
+    let listed = region("sh-4.2$ cat be\nbeta1  beta2\nsh-4.2$ cat beta\x08\x08\x08\x08a");
+    assert_eq!(coverage(&format!("{}{listed}", region("sh-4.2$ id"))).outside_marks, 0);
+}
+
+#[test]
+fn what_draws_over_a_command_does_not_hide_it() {
+    let hide = "sh-4.2$ sudo id; printf hide\n";
+    for (name, drawn, expected) in [
+        ("a prompt in its place", "\x1b[A\r\x1b[2Ksh-4.2$ ls\n", vec!["sudo id; printf hide", "ls"]),
+        ("a text in its place", "\x1b[A\r\x1b[2Khello\nsh-4.2$ ls\n", vec!["sudo id; printf hide", "ls"]),
+        ("an empty prompt", "\x1b[A\r\x1b[2Ksh-4.2$ \n", vec!["sudo id; printf hide"]),
+        ("a command in its place", "\x1b[A\r\x1b[8Cls\x1b[K\n", vec!["sudo id; printf hide"]),
+    ] {
+        assert_eq!(ran(&session(&format!("{hide}{drawn}"))), expected, "{name}");
+    }
+}
+
+#[test]
+fn of_a_command_of_more_rows_what_was_drawn_over_is_output() {
+    // The cursor came up before: history may have put another command in the place of this one.
+    let long = format!("sh-4.2$ : {}\x1b[A\x1b[B;sudo id\n\x1b[A\r\x1b[8Cls\x1b[K\n", "x".repeat(80));
+    let session = session(&format!("sh-4.2$ date\n{long}"));
+    assert_eq!(ran(&session).first(), Some(&"date"));
+    assert!(session.output.contains(";sudo id"), "{}", session.output);
+}
+
+#[test]
+fn a_prompt_of_up_to_a_thousand_characters_is_known() {
+    for (length, expected) in [(170, vec!["id", "sudo ls"]), (1000, vec!["id", "sudo ls"]), (1100, vec![])] {
+        let prompt = format!("{}$ ", "w".repeat(length));
+        assert_eq!(ran(&session(&format!("{prompt}id\n{prompt}sudo ls\n"))), expected, "{length}");
+    }
+}
+
+#[test]
+fn a_long_command_is_whole_up_to_what_a_line_holds() {
+    let long = |length: usize| {
+        session(&format!("sh-4.2$ id\nsh-4.2$ : {};sudo id\nsh-4.2$ ls\n", "a".repeat(length)))
+    };
+    let whole = long(60_000);
+    assert!(ran(&whole).get(1).is_some_and(|text| text.ends_with(";sudo id")));
+    assert_eq!(whole.summary.coverage.cut_lines, 0);
+    // The rest is a command that is not sure.
+    let cut = long(150_000);
+    assert_eq!(cut.commands.len(), 5);
+    let rest = cut.commands.get(3).unwrap();
+    assert!(rest.text.ends_with(";sudo id") && rest.confidence == Confidence::Low);
+    assert!(cut.summary.coverage.cut_lines > 0 && cut.summary.coverage.is_doubtful());
+}
+
+#[test]
+fn a_screen_that_drops_text_is_counted_and_the_text_is_output() {
+    let session = session(&region(&format!("sh-4.2$ : \x1b[16384C\x1b[16384C{};id", "a".repeat(40))));
+    assert_eq!(session.summary.coverage.abandoned, 1);
+    assert!(session.output.contains(";id"));
+}
+
+#[test]
+fn what_stands_before_a_prompt_on_its_row_hides_nothing() {
+    for (name, before) in [
+        ("colours", "\x1b[0m".repeat(1000)),
+        ("NULs", "\0".repeat(1000)),
+        ("a line that is cut", "0".repeat(70_000)),
+        ("movements", "\x1b[K\r\x1b[A\r".repeat(50)),
+    ] {
+        let body = format!("sh-4.2$ id\n{before}sh-4.2$ sudo id\nsh-4.2$ ls\n");
+        assert_eq!(ran(&session(&body)), ["id", "sudo id", "ls"], "{name}");
+    }
+}
+
+#[test]
+fn a_prompt_that_is_hidden_is_counted_and_what_is_typed_is_known_by_its_name() {
+    for (command, prompt, expected) in [
+        ("PS1=", "", 1),
+        ("export PS1='\\u '", "root ", 1),
+        ("sh 2>/dev/null", "", 1),
+        ("exec 2>/dev/null", "", 1),
+        ("cat | sh", "", 1),
+        // It is told.
+        ("PS1='web '", "web ", 0),
+        ("sh 2>&1", "sh-4.2$ ", 0),
+        ("PS1='\\w\\$ '", "sh-4.2$ ", 0),
+    ] {
+        let session = session(&format!("sh-4.2$ {command}\n{prompt}sudo id\nuid=0\n"));
+        assert_eq!(session.summary.coverage.promptless, expected, "{command}");
+        // Behind a prompt that nothing tells, the name does not begin the line.
+        let is_found = ran(&session).contains(&"sudo id");
+        assert_eq!(is_found, prompt != "root ", "{command}");
+    }
+}
+
+#[test]
+fn many_prompts_of_one_shape_do_not_make_another_forgotten() {
+    let many: String = (0..200).map(|number| format!("sh-4.2$ cd d{number}\n/d{number} $ id\n")).collect();
+    let session = session(&format!("web-4$ ls\nweb-4$ PS1='$PWD $ '\n{many}web-4$ sudo id\n"));
+    assert_eq!(ran(&session).last(), Some(&"sudo id"));
 }
 
 #[test]

@@ -112,24 +112,25 @@ impl Lookup {
         self.may_be_prompt_at(state, data, state.offset, line)
     }
 
+    /// Whether a line may begin with a known prompt.
+    pub(super) fn begins_as_prompt(&self, line: &[u8]) -> bool {
+        first_visible(line).is_some_and(|first| self.first_bytes.contains(&first))
+    }
+
     /// Whether it is worth the time to look for a prompt in a line.
     pub(super) fn may_be_prompt_at(&mut self, state: &State, data: &[u8], offset: u64, line: &[u8]) -> bool {
         if state.may_go_on() || (state.openness() != Openness::Closed && may_hold_sign(line)) {
             return true;
         }
         let first = match line.first() {
-            Some(0x1b | b'\r' | 0x07) => first_visible(line),
+            Some(0..=0x08 | 0x0b..0x20) => first_visible(line),
             first => first.copied(),
         };
-        let Some(first) = first else { return false };
-        if self.first_bytes.contains(&first) {
+        if let Some(first) = first.filter(|first| self.first_bytes.contains(first)) {
             let is_plain = line.first() == Some(&first);
             if !is_plain || self.beginnings.iter().any(|beginning| line.starts_with(beginning)) {
                 return true;
             }
-        }
-        if state.marks_prompts() {
-            return false;
         }
         let is_within = |anchor: &mut Anchor| anchor.next(data, offset).is_some_and(|at| at < line.len());
         self.anchors.iter_mut().any(is_within) || (state.leaves_rows && self.short.iter_mut().any(is_within))
