@@ -790,6 +790,7 @@ fn hostile_bytes_are_read_in_bounded_time_and_memory() {
             "open quotes",
             b"$ echo '\r\r\n> a\r\r\n".iter().copied().chain(b"> a\r\r\n".repeat(long / 6)).collect(),
         ),
+        ("an end above what was drawn", b"sh-4.2$ echo 'a\r\r\n\rb'\x1b[A".to_vec()),
         ("strings without an end", b"\x1b]0;\r\n".repeat(long / 6)),
         (
             "rows below a prompt",
