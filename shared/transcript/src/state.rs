@@ -187,6 +187,8 @@ impl State {
     pub(crate) fn doubt_first(&mut self, row: &str, edited: bool, see: &mut See<'_>) {
         let Place { line, offset } = self.place();
         match std::mem::replace(&mut self.first, First::Known) {
+            // The first row itself: it is looked at again when more has been read.
+            doubted @ First::Doubted { offset: first, .. } if first == offset => self.first = doubted,
             First::Unread if row.trim().is_empty() => self.first = First::Unread,
             First::Unread => {
                 if let Some((prompt, text)) = ends_in_colon(row).and_then(|end| row.split_at_checked(end)) {

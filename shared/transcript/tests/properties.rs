@@ -69,6 +69,12 @@ fn fragment() -> impl Strategy<Value = Vec<u8>> {
         fixed("[root@web ~]# "),
         fixed("$ "),
         fixed("> "),
+        fixed("web: "),
+        fixed("\x1b[A"),
+        fixed("\r\x1b[2K"),
+        fixed("PS1="),
+        fixed("sh 2>/dev/null"),
+        fixed("stty -echo"),
         fixed("cat <<EOF"),
         fixed("EOF"),
         fixed("echo 'one"),
@@ -117,6 +123,17 @@ fn session() -> impl Strategy<Value = Vec<u8>> {
         fragments.iter().for_each(|fragment| bytes.extend_from_slice(fragment));
         bytes
     })
+}
+
+/// The first row is looked at again when what follows it has come.
+#[test]
+fn a_colon_at_the_start_is_one_prompt_however_the_bytes_come() {
+    for log in ["Script started on \n: \\>\nls; read", "Script started on \nweb: id\n0\nweb: ls\na\nweb: "] {
+        let whole = read(log.as_bytes(), std::iter::empty());
+        for length in 1..log.len() {
+            assert_eq!(read(log.as_bytes(), std::iter::repeat(length)), whole, "{log:?} in {length}s");
+        }
+    }
 }
 
 proptest! {
