@@ -4,6 +4,7 @@
 //! entered yet. What is held is not part of the state, so a checkpoint is the state and the place where the held bytes
 //! begin.
 
+mod drawn;
 mod lookup;
 
 use std::borrow::Cow;
@@ -18,10 +19,13 @@ use crate::piece::{Output, Piece, ShellKind};
 use crate::powershell;
 use crate::prompt::{Openness, Split, Trust, continuation, ends_in_colon};
 use crate::region::{self, Recovered};
-use crate::screen::Screen;
 use crate::state::{Alternate, Format, Place, State};
-use crate::syntax::{Syntax, is_known_command};
+use crate::syntax::is_known_command;
 
+use drawn::{
+    PROMPT_BYTES, draws, extent, first_row, has_editor, is_left_by_interrupt, lost_row, paints,
+    without_line_end,
+};
 use lookup::{Lookup, Waiting};
 
 /// Bytes read at once.
@@ -32,10 +36,6 @@ const LINE_LIMIT: usize = 64 * 1024;
 const REGION_LIMIT: usize = 128 * 1024;
 /// Bytes of the next line that tell whether the line editor goes on there.
 const LOOK_AHEAD: usize = FOOTER.len() + 1;
-/// Bytes of a line in which a prompt is looked for.
-const PROMPT_WITHIN: usize = 4096;
-/// Cells that may be moved to look for a prompt.
-const PROMPT_BUDGET: u64 = 1 << 16;
 
 /// A prompt within a full-screen program is at least this long: it is not there by chance.
 const HIDDEN_PROMPT: usize = 4;
@@ -321,7 +321,7 @@ impl Reader {
     /// Whether a known prompt follows the mark.
     fn shows_known_prompt(&self, line: &[u8], begin: usize) -> bool {
         let rest = line.get(begin + BEGIN.len()..).unwrap_or_default();
-        let row = first_row(rest.get(..PROMPT_WITHIN).unwrap_or(rest));
+        let row = first_row(rest.get(..PROMPT_BYTES).unwrap_or(rest));
         self.state.prompts.split(&row, Openness::Closed).is_some_and(|split| split.trust == Trust::Known)
     }
 
@@ -368,7 +368,7 @@ impl Reader {
                 return Step::Used(used);
             };
             // Many such marks can stand on one line: of each, so much is looked at.
-            let follows = rest.get(..length.min(PROMPT_WITHIN)).unwrap_or_default();
+            let follows = rest.get(..length.min(PROMPT_BYTES)).unwrap_or_default();
             if first_row(follows).trim().is_empty() {
                 return Step::Used(used);
             }
@@ -511,18 +511,8 @@ impl Reader {
             self.show(data.get(..start).unwrap_or_default(), place, see);
             see(Piece::Output(Output { text: b"\n", line: place.line, offset: place.offset }));
         }
-        let (first, below) = bytes.split_at(line.len().saturating_sub(start).min(bytes.len()));
-        let lost = lost_row(first, below, &recovered);
-        let is_overdrawn = !recovered.prompt.trim().is_empty()
-            && memmem::find(below, recovered.prompt.trim().as_bytes()).is_some();
-        self.state.coverage.overdrawn += u64::from(is_overdrawn);
-        // History puts one command in the place of another, too: that alone is no reason for doubt.
-        if let Some(row) = &lost {
-            self.show_lost(row.as_bytes(), place, false, see);
-        }
-        if is_overdrawn || rendered.screen.is_cut {
-            self.show_lost(&bytes, place, rendered.screen.is_cut, see);
-        }
+        let first = line.len().saturating_sub(start);
+        self.show_overdrawn(&bytes, first, &recovered, rendered.screen.is_cut, place, see);
         self.state.has_editor |= has_editor;
         self.state.take(recovered, place, false, entered, see);
         if is_cut {
@@ -628,6 +618,30 @@ impl Reader {
         self.lookup.flat = flat;
     }
 
+    /// Gives what was drawn over as output: the first row, if another command took its place, and all of it if a prompt was
+    /// drawn below, or the screen did not hold it.
+    fn show_overdrawn(
+        &mut self,
+        bytes: &[u8],
+        first: usize,
+        recovered: &Recovered,
+        is_cut: bool,
+        place: Place,
+        see: &mut See<'_>,
+    ) {
+        let (first, below) = bytes.split_at(first.min(bytes.len()));
+        let prompt = recovered.prompt.trim();
+        let is_overdrawn = !prompt.is_empty() && memmem::find(below, prompt.as_bytes()).is_some();
+        self.state.coverage.overdrawn += u64::from(is_overdrawn);
+        // History puts one command in the place of another, too: that alone is no reason for doubt.
+        if let Some(row) = lost_row(first, below, recovered) {
+            self.show_lost(row.as_bytes(), place, false, see);
+        }
+        if is_overdrawn || is_cut {
+            self.show_lost(bytes, place, is_cut, see);
+        }
+    }
+
     /// Gives the text of a region as output too: a part of it is not in the command.
     fn show_lost(&mut self, bytes: &[u8], place: Place, is_cut: bool, see: &mut See<'_>) {
         self.state.coverage.abandoned += u64::from(is_cut);
@@ -658,183 +672,4 @@ impl Default for Reader {
     fn default() -> Self {
         Self::new()
     }
-}
-
-/// The row that the first bytes of a line show, before any width is known: up to where the cursor first returned.
-fn first_row(line: &[u8]) -> String {
-    let mut visible = 0;
-    while let Some(rest) = line.get(visible..) {
-        let unseen = before_visible(rest);
-        let blanks = rest.iter().skip(unseen).take_while(|byte| byte.is_ascii_whitespace()).count();
-        visible += unseen + blanks;
-        if blanks == 0 {
-            break;
-        }
-    }
-    let line = line.get(..visible + PROMPT_WITHIN).unwrap_or(line);
-    let end = memchr(b'\r', line.get(visible..).unwrap_or_default()).map_or(line.len(), |at| visible + at);
-    let line = line.get(..end).unwrap_or(line);
-    let mut screen = Screen::new(0, PROMPT_BUDGET);
-    match without_unterminated(line) {
-        Some((line, _)) => screen.write(&line),
-        None => screen.write(line),
-    }
-    screen.lines_from((0, 0)).into_iter().next().unwrap_or_default()
-}
-
-/// How far the region of a prompt goes that is not marked. A line editor moves down with a line feed, and then to the
-/// right or up, or clears the row: output does not begin so.
-///
-/// `layout` is the length of the prompt and the likeliest width. A known prompt with another
-/// text right at the start of a line ends the region, even behind movements of the cursor: a program can print those to
-/// hide a command.
-fn extent(
-    data: &[u8],
-    start: usize,
-    first: usize,
-    layout: (usize, usize),
-    is_end: bool,
-    is_entered: &dyn Fn(&str) -> bool,
-) -> Result<usize, Waiting> {
-    let mut end = first;
-    while end < LINE_LIMIT {
-        let next = data.get(end..).unwrap_or_default();
-        if next.is_empty() && is_end {
-            break;
-        }
-        if next.len() < LOOK_AHEAD && !is_end {
-            return Err(Waiting::Length(end + LOOK_AHEAD));
-        }
-        let is_row =
-            next.starts_with(b"\r") && next.get(1).is_some_and(|byte| !matches!(byte, b'\r' | b'\n'));
-        let drawn = data.get(start..end).unwrap_or_default();
-        if end == first && is_edit(next) && !has_rows_below(drawn, layout) {
-            break;
-        }
-        let goes_on = is_edit(next) || (is_row && is_open(drawn, layout)) || is_above_end(drawn, layout.1);
-        if !goes_on {
-            break;
-        }
-        let bound = data.get(end..data.len().min(LINE_LIMIT)).unwrap_or_default();
-        let length = memchr(b'\n', bound).map(|at| at + 1);
-        if let Some(line) = length.and_then(|length| bound.get(..length))
-            && is_entered(&first_row(line))
-            && !is_drawn_again(line, drawn, layout.1)
-        {
-            break;
-        }
-        match length {
-            Some(length) => end += length,
-            None if is_end && data.len() < LINE_LIMIT => end = data.len(),
-            None if data.len() >= LINE_LIMIT => break,
-            None => return Err(Waiting::Line(data.len())),
-        }
-    }
-    Ok(end)
-}
-
-/// The row of a prompt before a line feed, if what was typed there is no longer part of the command in the end.
-fn lost_row(first: &[u8], below: &[u8], recovered: &Recovered) -> Option<String> {
-    if below.is_empty() {
-        return None;
-    }
-    let mut screen = Screen::new(0, PROMPT_BUDGET);
-    screen.write(first);
-    let row = screen.lines_from((0, 0)).into_iter().next()?;
-    let typed = row.get(recovered.prompt.len()..).unwrap_or_default().trim();
-    (!recovered.text.contains(typed)).then_some(row)
-}
-
-/// Whether a line draws what stood in the row of the prompt before, before it is edited.
-fn is_drawn_again(line: &[u8], drawn: &[u8], width: usize) -> bool {
-    let mut screen = Screen::new(width, PROMPT_BUDGET);
-    screen.write(drawn.get(..PROMPT_WITHIN).unwrap_or(drawn));
-    let rows = screen.lines_from((0, 0));
-    rows.first().is_some_and(|row| draws(line, row.trim()))
-}
-
-/// Whether a line begins with a text, before it is edited.
-fn draws(line: &[u8], text: &str) -> bool {
-    let typed = line.get(..memchr(0x08, line).unwrap_or(line.len())).unwrap_or_default();
-    let mut drawn = Vec::new();
-    flatten(typed, &mut drawn);
-    String::from_utf8_lossy(&drawn).trim_start().starts_with(text)
-}
-
-/// Whether a line editor may have gone on below the first line: it came back up from there, or the command is open.
-/// A program that moves the cursor like an editor does so below a command that was entered.
-fn has_rows_below(drawn: &[u8], layout: (usize, usize)) -> bool {
-    memmem::find(drawn, b"\x1b[A").is_some() || is_open(drawn, layout)
-}
-
-/// Whether what was drawn so far is a command that goes on below: history holds the rows of a command together.
-fn is_open(drawn: &[u8], (prompt, width): (usize, usize)) -> bool {
-    [0, width].iter().any(|width| {
-        let mut screen = Screen::new(*width, PROMPT_BUDGET);
-        screen.write(drawn.get(..PROMPT_WITHIN).unwrap_or(drawn));
-        let text = screen.lines_from((0, 0)).join("\n");
-        Syntax::of(text.get(prompt..).unwrap_or_default().trim_end()).is_open()
-    })
-}
-
-/// Whether the cursor went up and is not back below all that was drawn: a line editor goes there before a command is run.
-fn is_above_end(drawn: &[u8], width: usize) -> bool {
-    if memmem::find(drawn, b"\x1b[A").is_none() {
-        return false;
-    }
-    let mut screen = Screen::new(width, PROMPT_BUDGET);
-    screen.write(drawn.get(..PROMPT_WITHIN).unwrap_or(drawn));
-    screen.penalty == 0 && !screen.is_below_end()
-}
-
-/// Whether a line was edited by more than the terminal driver, which can only rub out.
-fn has_editor(bytes: &[u8]) -> bool {
-    let moves = memmem::find_iter(bytes, b"\x1b[").any(|at| {
-        let rest = bytes.get(at + 2..).unwrap_or_default();
-        rest.iter().find(|byte| **byte >= b'@').is_some_and(|byte| b"ACDGKP@".contains(byte))
-    });
-    let rubbed_out = memmem::find_iter(bytes, b"\x08 \x08").count() * 2;
-    moves || memchr::memchr_iter(0x08, bytes).count() > rubbed_out
-}
-
-/// zsh turns the keypad on for its line editor, and off again unless Ctrl-C ended it.
-fn is_left_by_interrupt(prefix: &[u8], body: &[u8]) -> bool {
-    prefix.ends_with(b"\x1b[?1h\x1b=") && memmem::find(body, b"\x1b[?1l").is_none()
-}
-
-/// Only the last line end is that of Enter: a line editor goes down with others.
-fn without_line_end(line: &[u8]) -> &[u8] {
-    let line = line.strip_suffix(b"\n").unwrap_or(line);
-    let end = line.iter().rposition(|byte| *byte != b'\r').map_or(0, |at| at + 1);
-    line.get(..end).unwrap_or(line)
-}
-
-/// Whether a line begins as a line editor goes on after it moved down.
-fn is_edit(line: &[u8]) -> bool {
-    let returns = line.iter().take_while(|byte| **byte == b'\r').count();
-    let Some(sequence) = line.get(returns..).and_then(|rest| rest.strip_prefix(b"\x1b[")) else {
-        return false;
-    };
-    let digits = sequence.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    matches!(sequence.get(digits), Some(b'A' | b'C')) || (returns > 0 && sequence.get(digits) == Some(&b'K'))
-}
-
-/// Whether a line does what full-screen programs do: hides the cursor, goes to a row, sets a scrolling region.
-fn paints(line: &[u8]) -> bool {
-    let line = line.get(..PROMPT_WITHIN).unwrap_or(line);
-    const SIGNS: [&[u8]; 3] = [b"\x1b[?1h", b"\x1b=", b"\x1b[?25l"];
-    if SIGNS.iter().any(|sign| memmem::find(line, sign).is_some()) {
-        return true;
-    }
-    memmem::find_iter(line, b"\x1b[").any(|at| {
-        let body = line.get(at + 2..).unwrap_or_default();
-        let length = body.iter().take_while(|byte| byte.is_ascii_digit() || **byte == b';').count();
-        let row = body.iter().take_while(|byte| byte.is_ascii_digit()).count();
-        let is_first = matches!(body.get(..row), Some(b"" | b"1"));
-        match body.get(length) {
-            Some(b'H' | b'f' | b'd') => !is_first,
-            Some(b'r') => length > 0,
-            _ => false,
-        }
-    })
 }

@@ -202,15 +202,7 @@ impl State {
             }
             First::Doubted { prompt, text, line, offset } if row.starts_with(&prompt) => {
                 self.prompts.learn(&prompt, ShellKind::Unknown, false);
-                let recovered = Recovered {
-                    prompt,
-                    text,
-                    kind: ShellKind::Unknown,
-                    trust: Trust::Guess,
-                    continues: false,
-                    before: Vec::new(),
-                    others: Vec::new(),
-                };
+                let recovered = Recovered { prompt, ..Recovered::bare(text) };
                 self.take(recovered, Place { line, offset }, false, true, see);
             }
             doubted @ First::Doubted { .. } => self.first = doubted,
